@@ -1,0 +1,31 @@
+"""Writing a file in one step: a reader, or a run after a kill, finds the old file or the whole new one."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Yields a temporary file that takes the place of ``path`` when the block ends without an error.
+
+    The temporary name starts with a dot and ends in ``.tmp``; it is gone afterwards, whatever happens but a kill.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes what a killed writer left behind in a folder that has no other writer."""
+    for temporary in folder.glob(".*.tmp"):
+        temporary.unlink(missing_ok=True)

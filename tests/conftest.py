@@ -1,0 +1,15 @@
+"""What every test shares: the folder of reference values and real recordings, where there is one."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Returns the folder that holds ``reference/`` and ``data/``; the test is skipped where it is absent."""
+    folder = Path(os.environ.get("LUNG_SRAD_SHARED", Path(__file__).parents[2] / "shared"))
+    if not (folder / "reference").is_dir():
+        pytest.skip(f"no reference values at {folder}; set LUNG_SRAD_SHARED to the folder that holds them")
+    return folder
