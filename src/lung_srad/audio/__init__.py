@@ -1,0 +1,37 @@
+"""From a file to what a backbone sees: decode, resample, fade, cut, log-mel, normalise, mask.
+
+The published pipeline, step by step (DESIGN.md names the shapes)::
+
+    recording = load_recording("a.wav")                       # decoded, 16 kHz, faded on the whole recording
+    wave = cut_cycle(recording.samples, 1.2, 3.4)             # (128000,)
+    features = Frontend()(wave[None])                         # (1, 1, 128 mel, 1024 frames)
+
+Every file that is not what it promises to be ends in one :class:`lung_srad.errors.AudioError`.
+"""
+
+from lung_srad.audio.augment import SpecMasks, apply_spec_augment, draw_spec_augment
+from lung_srad.audio.cycles import cut_cycle, fade, load_cycle, load_recording
+from lung_srad.audio.decode import Recording, read
+from lung_srad.audio.fbank import KaldiFbank, kaldi_fbank
+from lung_srad.audio.frontend import NORMALIZATIONS, SILENCE_STD, Frontend, is_silent
+from lung_srad.audio.resampling import RESAMPLERS, resample
+
+__all__ = [
+    "NORMALIZATIONS",
+    "RESAMPLERS",
+    "SILENCE_STD",
+    "Frontend",
+    "KaldiFbank",
+    "Recording",
+    "SpecMasks",
+    "apply_spec_augment",
+    "cut_cycle",
+    "draw_spec_augment",
+    "fade",
+    "is_silent",
+    "kaldi_fbank",
+    "load_cycle",
+    "load_recording",
+    "read",
+    "resample",
+]

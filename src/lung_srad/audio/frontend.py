@@ -1,0 +1,115 @@
+"""What a DASS backbone owns: from a wave to its (1, mel, frames) input."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lung_srad.audio.fbank import HOP_MS, LOW_HZ, PREEMPHASIS, WINDOW_MS, KaldiFbank
+from lung_srad.audio.resampling import require_resampler
+from lung_srad.errors import ConfigError, ShapeError, message, nearest
+
+NORMALIZATIONS = ("cycle", "audioset", "mel_mean")
+SILENCE_STD = 1e-4
+
+_VERSION = 1  # of what spectrogram() returns; a cache of an older one is not read
+_MELS = 128
+_AUDIOSET_MEAN, _AUDIOSET_STD = -4.2677393, 4.5689974
+
+
+def is_silent(spec: Tensor) -> Tensor:
+    """Returns True where a log-mel spectrogram, not yet normalised, holds nothing to classify.
+
+    Shape:
+        (..., T, mel) -> (...)
+    """
+    return spec.std((-2, -1)) < SILENCE_STD
+
+
+class Frontend(nn.Module):
+    """The path from a wave to a backbone's input, in three steps that can be taken one by one.
+
+    ``normalize`` chooses ``cycle`` (mean and deviation of the clip, as published for DASS), ``audioset`` (the
+    constants of the pretraining set), or ``mel_mean`` (each mel bin loses its mean over time, and with it the
+    colour of the stethoscope; what remains is divided by twice its deviation).
+
+    Raises:
+        ConfigError: an unknown normalisation or resampler.
+    """
+
+    def __init__(
+        self,
+        *,
+        sample_rate: int = 16_000,
+        seconds: float = 8.0,
+        frames: int = 1024,
+        normalize: str = "cycle",
+        resampler: str = "sinc",
+    ) -> None:
+        super().__init__()
+        if normalize not in NORMALIZATIONS:
+            hint = nearest(normalize, NORMALIZATIONS)
+            raise ConfigError(message("normalize", repr(normalize), f"allowed: {', '.join(NORMALIZATIONS)}", hint))
+        require_resampler(resampler)
+        self.sample_rate, self.seconds, self.frames = sample_rate, seconds, frames
+        self.normalization, self.resampler = normalize, resampler
+        self.fbank = KaldiFbank(sample_rate=sample_rate, mels=_MELS)
+
+    def forward(self, wave: Tensor) -> Tensor:
+        """Returns the input of the backbone.
+
+        Shape:
+            (B, samples) -> (B, 1, 128, frames)
+        """
+        return self.shape(self.normalize(self.spectrogram(wave)))
+
+    def spectrogram(self, wave: Tensor) -> Tensor:
+        """Returns the log-mel spectrogram, not normalised: what a cache holds.
+
+        Shape:
+            (..., samples) -> (..., T, 128)
+        """
+        return self.fbank(wave)
+
+    def normalize(self, spec: Tensor) -> Tensor:
+        """Returns the spectrogram normalised clip by clip.
+
+        A silent clip (:func:`is_silent`) comes out finite, but there is nothing in it to classify.
+
+        Shape:
+            (..., T, 128) -> (..., T, 128)
+        """
+        if self.normalization == "audioset":
+            return (spec - _AUDIOSET_MEAN) / (2 * _AUDIOSET_STD)
+        axes = (-2,) if self.normalization == "mel_mean" else (-2, -1)
+        centred = spec - spec.mean(axes, keepdim=True)
+        return centred / (2 * centred.std((-2, -1), keepdim=True).clamp_min(SILENCE_STD))
+
+    def shape(self, spec: Tensor) -> Tensor:
+        """Returns the spectrogram as an image of fixed width; low-pass filtered first where it shrinks.
+
+        Shape:
+            (B, T, 128) -> (B, 1, 128, frames)
+
+        Raises:
+            ShapeError: not a batch of spectrograms.
+        """
+        if spec.ndim != 3:
+            seen = f"shape {tuple(spec.shape)}"
+            raise ShapeError(message("spectrogram", seen, "allowed: (B, T, mel)", "add the batch axis: spec[None]"))
+        image = spec.transpose(1, 2)[:, None]  # (B, 1, mel, T)
+        size = (image.shape[2], self.frames)
+        shrinks = image.shape[3] > self.frames
+        return F.interpolate(image, size, mode="bilinear", align_corners=False, antialias=shrinks)
+
+    def cache_key(self) -> dict[str, str | int | float]:
+        """Returns every parameter that decides what :meth:`spectrogram` gives for a cycle of a file."""
+        return {
+            "version": _VERSION,
+            "sample_rate": self.sample_rate,
+            "seconds": self.seconds,
+            "resampler": self.resampler,
+            "mels": _MELS,
+            "window_ms": WINDOW_MS,
+            "hop_ms": HOP_MS,
+            "low_hz": LOW_HZ,
+            "preemphasis": PREEMPHASIS,
+        }
