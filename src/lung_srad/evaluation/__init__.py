@@ -1,0 +1,31 @@
+"""Scores, the predictions file, the choice of an epoch, tables and the baselines that hear nothing.
+
+Everything here is numbers in, numbers out: no model, no audio, no torch.
+"""
+
+from lung_srad.evaluation.baselines import always_normal, device_site_lookup
+from lung_srad.evaluation.metrics import Scores, confusion_matrix, mean_scores, score_predictions
+from lung_srad.evaluation.predictions import Predictions, read_predictions, write_predictions
+from lung_srad.evaluation.selection import Choice, best_epoch, select
+from lung_srad.evaluation.tables import Figure, Row, Table, figure, measured, printed
+
+__all__ = [
+    "Choice",
+    "Figure",
+    "Predictions",
+    "Row",
+    "Scores",
+    "Table",
+    "always_normal",
+    "best_epoch",
+    "confusion_matrix",
+    "device_site_lookup",
+    "figure",
+    "mean_scores",
+    "measured",
+    "printed",
+    "read_predictions",
+    "score_predictions",
+    "select",
+    "write_predictions",
+]
