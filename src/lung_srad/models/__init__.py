@@ -1,0 +1,61 @@
+"""Backbones, the classifier, their weights, smoothing and mixing matrices. To add a backbone: one file, one line here."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lung_srad.errors import ConfigError, message, nearest
+from lung_srad.models.contract import Backbone, Classifier, Side
+from lung_srad.models.dass import dass_medium, dass_small, dass_tiny
+from lung_srad.models.mixing import mixing_matrix
+from lung_srad.models.smoothing import GaussianSmoothing, smooth
+from lung_srad.models.stochastic_depth import StochasticDepth, draw_depth, drawn_depth
+from lung_srad.models.weights import LoadReport, load_weights
+
+__all__ = [
+    "BACKBONES",
+    "Backbone",
+    "Classifier",
+    "GaussianSmoothing",
+    "LoadReport",
+    "Side",
+    "StochasticDepth",
+    "create_model",
+    "draw_depth",
+    "drawn_depth",
+    "load_weights",
+    "mixing_matrix",
+    "smooth",
+]
+
+BACKBONES: dict[str, Callable[..., Backbone]] = {
+    "dass_tiny": dass_tiny,
+    "dass_small": dass_small,
+    "dass_medium": dass_medium,
+}
+
+
+def create_model(
+    name: str,
+    num_classes: int = 4,
+    *,
+    weights: str | Path | None = None,
+    load_head: bool = False,
+    options: Mapping[str, Any] | None = None,
+) -> Classifier:
+    """Returns a classifier with random weights, or with those of an official checkpoint.
+
+    ``options`` go to the backbone's constructor, e.g. ``{"drop_path": 0.1}``. ``load_head`` also takes the
+    checkpoint's head, whose number of classes must then fit.
+
+    Raises:
+        ConfigError: no such backbone.
+        WeightsError: the checkpoint does not fit, or is not to be trusted.
+    """
+    if name not in BACKBONES:
+        allowed = f"one of {', '.join(BACKBONES)}"
+        raise ConfigError(message("backbone", repr(name), allowed, nearest(name, BACKBONES)))
+    net = Classifier(BACKBONES[name](**(options or {})), num_classes)
+    if weights is not None:
+        load_weights(net, weights, load_head=load_head)
+    return net

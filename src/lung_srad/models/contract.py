@@ -1,0 +1,107 @@
+"""What a backbone is, and the classifier that a backbone and a linear head make.
+
+Mixing happens between ``embed`` and ``encode``: no backbone knows of it, and nothing changes a return type.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from lung_srad.errors import ShapeError, message
+
+Side = Mapping[str, Tensor]
+"""Side input of a backbone, e.g. the token ids of a prompt."""
+
+
+class Backbone(nn.Module, ABC):
+    """Turns a recording into one feature vector, in steps that others can step between.
+
+    Attributes:
+        width: length of the feature vector.
+        grid_axes: what H and W of the grid mean, ``("frequency", "time")``; ``None`` where the backbone has no grid.
+        frontend: the module that makes features from a waveform.
+        head_name: where official checkpoints of this backbone keep the head.
+    """
+
+    width: int
+    grid_axes: tuple[str, str] | None
+    frontend: nn.Module
+    head_name: str = "head"
+
+    @abstractmethod
+    def embed(self, features: Tensor) -> Tensor:
+        """Returns the grid of patch embeddings: (B, 1, F, T) -> (B, C, H, W), H = frequency, W = time."""
+
+    @abstractmethod
+    def tokens(self, grid: Tensor, side: Side | None = None) -> Tensor:
+        """Returns the last layer's tokens: (B, C, H, W) -> (B, L, width)."""
+
+    @abstractmethod
+    def pool(self, tokens: Tensor) -> Tensor:
+        """Returns the feature vector: (B, L, width) -> (B, width)."""
+
+    def encode(self, grid: Tensor, side: Side | None = None) -> Tensor:
+        """Returns the feature vector of a grid: (B, C, H, W) -> (B, width)."""
+        return self.pool(self.tokens(grid, side))
+
+    def forward(self, features: Tensor, side: Side | None = None) -> Tensor:
+        """Returns the feature vector of features: (B, 1, F, T) -> (B, width)."""
+        return self.encode(self.embed(features), side)
+
+    def require_axis(self, axis: str) -> None:
+        """Raises a ShapeError unless the grid has this axis ("time" or "frequency")."""
+        if self.grid_axes is None or axis not in self.grid_axes:
+            has = "has no grid" if self.grid_axes is None else f"has the axes {', '.join(self.grid_axes)}"
+            text = message(type(self).__name__, f"mixing along {axis}", has, "choose another axis or backbone")
+            raise ShapeError(text)
+
+
+class Classifier(nn.Module):
+    """A backbone and a linear head: (B, 1, F, T) -> (B, num_classes).
+
+    Parameters carry the names of the official checkpoints (no ``backbone.`` in front, the head under the
+    backbone's ``head_name``), in ``state_dict``, ``load_state_dict`` and ``named_parameters`` alike.
+    """
+
+    def __init__(self, backbone: Backbone, num_classes: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = nn.Linear(backbone.width, num_classes)
+        nn.init.trunc_normal_(self.head.weight, std=0.02)
+        nn.init.zeros_(self.head.bias)
+        self.register_state_dict_post_hook(_to_official)
+        self.register_load_state_dict_pre_hook(_to_own)
+
+    @property
+    def num_classes(self) -> int:
+        """The length of the logits."""
+        return self.head.out_features
+
+    def forward(self, features: Tensor, side: Side | None = None) -> Tensor:
+        """Returns the logits: (B, 1, F, T) -> (B, num_classes)."""
+        return self.head(self.backbone(features, side))
+
+    def official_name(self, name: str) -> str:
+        """Returns the official name of one of this module's parameters."""
+        own, rest = name.split(".", 1)
+        return rest if own == "backbone" else f"{self.backbone.head_name}.{rest}"
+
+    def named_parameters(self, *args: Any, **kwargs: Any) -> Iterator[tuple[str, nn.Parameter]]:
+        """Yields (official name, parameter); arguments as in ``nn.Module``."""
+        for name, parameter in super().named_parameters(*args, **kwargs):
+            yield self.official_name(name), parameter
+
+
+def _to_official(module: nn.Module, state: dict[str, Tensor], prefix: str, _: object) -> None:
+    for key in [key for key in state if key.startswith(prefix)]:
+        state[prefix + module.official_name(key.removeprefix(prefix))] = state.pop(key)
+
+
+def _to_own(module: nn.Module, state: dict[str, Tensor], prefix: str, *_: object) -> None:
+    head = module.backbone.head_name + "."
+    for key in [key for key in state if key.startswith(prefix)]:
+        name = key.removeprefix(prefix)
+        own = "head." + name.removeprefix(head) if name.startswith(head) else "backbone." + name
+        state[prefix + own] = state.pop(key)

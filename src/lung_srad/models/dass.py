@@ -1,0 +1,30 @@
+"""DASS, the distilled audio state-space models: VMamba on 128 mel bins × 1024 frames.
+
+Reference: Bhati et al. 2024; sizes as in the official checkpoints (github.com/Saurabhbhati/DASS).
+"""
+
+from collections.abc import Callable
+
+from lung_srad.audio import Frontend
+from lung_srad.models.vmamba import VMamba
+
+
+def _dass(width: int, depths: tuple[int, ...], depth_rate: float) -> Callable[..., VMamba]:
+    def build(
+        *,
+        drop_path: float = depth_rate,
+        seconds: float = 8.0,
+        frames: int = 1024,
+        normalize: str = "cycle",
+        resampler: str = "sinc",
+    ) -> VMamba:
+        """Returns the backbone with random weights; ``drop_path`` grows linearly from 0 to this over the blocks."""
+        frontend = Frontend(seconds=seconds, frames=frames, normalize=normalize, resampler=resampler)
+        return VMamba(width, depths, drop_path=drop_path, frontend=frontend)
+
+    return build
+
+
+dass_tiny = _dass(32, (1, 1, 4, 1), 0.1)  # 1.85 M parameters; for CPUs and from scratch, no official checkpoint
+dass_small = _dass(96, (2, 2, 8, 2), 0.3)  # 29.5 M parameters, 12.5 GMAC for 1024 frames
+dass_medium = _dass(96, (2, 2, 20, 2), 0.3)  # 48.2 M parameters, 22.1 GMAC; the paper's backbone

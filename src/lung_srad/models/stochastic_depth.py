@@ -1,0 +1,58 @@
+"""Stochastic depth per sample, drawn ahead and handed in, so that a step can be repeated to the bit.
+
+Dropped samples are not computed: the branch sees the kept rows only.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+class StochasticDepth(nn.Module):
+    """x + branch(x) / (1 - rate) for the samples that are kept, x for the others; in eval mode x + branch(x)."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+        self.keep: Tensor | None = None  # (B,) bool, set by `drawn_depth`; None: drawn from torch's own generator
+
+    def forward(self, x: Tensor, branch: Callable[[Tensor], Tensor]) -> Tensor:
+        """Returns the sum of x (B, ...) and its branch."""
+        if not self.training or self.rate == 0.0:
+            return x + branch(x)
+        keep = torch.rand(len(x)) >= self.rate if self.keep is None else self.keep
+        rows = keep.nonzero().squeeze(1).to(x.device)
+        if len(rows) == 0:
+            return x
+        if len(rows) == len(x):
+            return x + branch(x) / (1.0 - self.rate)
+        return x.index_add(0, rows, (branch(x[rows]) / (1.0 - self.rate)).to(x.dtype))
+
+    def extra_repr(self) -> str:
+        """Returns the rate, for printing."""
+        return f"rate={self.rate:.3f}"
+
+
+def _layers(module: nn.Module) -> list[StochasticDepth]:
+    return [layer for layer in module.modules() if isinstance(layer, StochasticDepth)]
+
+
+def draw_depth(module: nn.Module, batch: int, generator: torch.Generator) -> Tensor:
+    """Returns which samples each layer keeps: (layers, B) bool; drawn also in eval mode."""
+    rates = torch.tensor([layer.rate for layer in _layers(module)])
+    return torch.rand(len(rates), batch, generator=generator) >= rates.unsqueeze(1)
+
+
+@contextmanager
+def drawn_depth(module: nn.Module, keep: Tensor) -> Iterator[None]:
+    """Lets every layer of ``module`` keep what was drawn ((layers, B) bool) inside the ``with`` block."""
+    layers = _layers(module)
+    for layer, kept in zip(layers, keep, strict=True):
+        layer.keep = kept
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.keep = None
