@@ -1,0 +1,86 @@
+"""Checks that every corpus shares: names fit to print, lengths of recordings, what decoding shows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import soundfile
+import torch
+
+from lung_srad.audio import SILENCE_STD, Frontend, cut_cycle, is_silent, load_recording, read
+from lung_srad.datasets.report import Defect
+from lung_srad.errors import AudioError
+
+if TYPE_CHECKING:
+    from lung_srad.datasets.contract import Cycle
+
+Progress = Callable[[int, int], None]  # (done, total)
+_FIRST = 0.01  # seconds that are decoded to look at a file
+TOLERANCE = 1e-3  # seconds; annotations carry three decimals, so an end may lie this far behind the last sample
+
+
+def shown(name: str) -> str:
+    """Returns a name that is safe to print: control characters and broken bytes are written out."""
+    return name if name.isprintable() else ascii(name)[1:-1]
+
+
+def audio_seconds(path: Path) -> float | Defect:
+    """Returns the length of a recording from its header, or what keeps it from being read."""
+    try:
+        read(path, stop=_FIRST)  # compares what the header promises with what is there, which libsndfile does not
+        info = soundfile.info(path)
+    except (AudioError, soundfile.SoundFileError) as error:
+        return _audio_defect(path, error)
+    return info.frames / info.samplerate
+
+
+def outside(start: float, end: float, seconds: float) -> bool:
+    """Returns whether a cycle leaves its recording by more than the rounding of its times."""
+    return not (start < seconds and (end <= seconds + TOLERANCE or end == math.inf))
+
+
+def audio_findings(cycles: Iterable[Cycle], progress: Progress | None = None) -> tuple[list[Defect], list[str]]:
+    """Returns defects (recordings that do not decode, silent cycles) and notices; one recording at a time."""
+    frontend = Frontend()
+    by_path: dict[Path, list[Cycle]] = {}
+    for cycle in cycles:
+        by_path.setdefault(cycle.path, []).append(cycle)
+    defects: list[Defect] = []
+    files_by_notice: dict[str, list[str]] = {}
+    for done, (path, group) in enumerate(by_path.items(), start=1):
+        file = shown(path.name)
+        try:
+            recording = load_recording(path, sample_rate=frontend.sample_rate, resampler=frontend.resampler)
+            defects += [silence(cycle) for cycle in group if _silent(frontend, recording.samples, cycle)]
+        except AudioError as error:
+            defects.append(_audio_defect(path, error))
+        else:
+            for notice in recording.notices:
+                files_by_notice.setdefault(notice, []).append(file)
+        if progress is not None:
+            progress(done, len(by_path))
+    notices = [f"{notice} ({len(files)} recording(s), first {files[0]})" for notice, files in files_by_notice.items()]
+    return defects, notices
+
+
+def silence(cycle: Cycle) -> Defect:
+    """Returns the defect of a silent cycle."""
+    seen = f"cycle {cycle.id} ({cycle.start:g}-{cycle.end:g} s) is silent"
+    allowed = f"a log-mel standard deviation of at least {SILENCE_STD:g}"
+    remedy = "take the cycle out of the annotation, or copy the recording again"
+    return Defect(shown(cycle.path.name), "silence", seen, allowed, remedy)
+
+
+def _silent(frontend: Frontend, samples: torch.Tensor, cycle: Cycle) -> bool:
+    """Returns whether a cycle of a decoded recording is silence."""
+    seconds, rate = frontend.seconds, frontend.sample_rate
+    wave = cut_cycle(samples, cycle.start, cycle.end, seconds=seconds, sample_rate=rate, where=cycle.id)
+    return bool(is_silent(frontend.spectrogram(wave)))
+
+
+def _audio_defect(path: Path, error: Exception) -> Defect:
+    """Returns the defect of a recording that the audio room refuses; the message says what is allowed."""
+    return Defect(shown(path.name), "audio", shown(str(error).removeprefix(f"{path}: ")))
