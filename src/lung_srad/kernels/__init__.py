@@ -8,20 +8,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import reduce
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from lung_srad.errors import ConfigError, ShapeError, message, nearest
 from lung_srad.kernels import torch_scan
+from lung_srad.method._checked import checked
 
 __all__ = ["BACKENDS", "Backend", "available", "selective_scan", "ss2d", "use"]
 
 
 @dataclass(frozen=True)
 class Backend:
-    """One implementation. ``selective_scan`` receives a positive delta; shapes as in this module."""
+    """One implementation of the two functions below; it receives tensors of one precision, and a positive delta."""
 
     selective_scan: Callable[..., Tensor]
     ss2d: Callable[..., Tensor]
@@ -59,6 +62,7 @@ def _named(name: str | None) -> Backend:
     return BACKENDS[name]
 
 
+@checked
 def selective_scan(
     u: Float[Tensor, "B KC L"],
     delta: Float[Tensor, "B KC L"],
@@ -72,31 +76,35 @@ def selective_scan(
 ) -> Float[Tensor, "B KC L"]:
     """Returns y_t = C_t h_t + D u_t with h_t = exp(Δ_t A) h_{t-1} + Δ_t B_t u_t, differentiable in every input.
 
-    K groups (scan directions) of C channels share B and C. Half-precision inputs are computed in float32.
+    K groups (scan directions) of C channels share B and C. Everything is computed in the finest precision of
+    the inputs, at least float32, also under autocast; y has that of u.
 
     Raises:
         ShapeError: the shapes do not fit together.
         ConfigError: ``backend`` is not available.
     Reference: paper Eq. 2; mamba's ``selective_scan_ref`` (Euler's rule for B, DECISIONS: euler-for-b).
     """
-    _check_scan(u, delta, A, B, C)
-    dtype = u.dtype
-    u, delta, A, B, C = (_at_least_float32(x) for x in (u, delta, A, B, C))
+    scan, groups, dtype = _named(backend).selective_scan, B.shape[1], u.dtype
+    if not groups or u.shape[1] % groups:
+        allowed = f"needs a multiple of the {groups} groups of B"
+        raise ShapeError(message("selective_scan: u", f"{u.shape[1]} channels", allowed, "give K groups of C channels"))
+    u, delta, A, B, C = _promoted(u, delta, A, B, C)
     if delta_bias is not None:
-        delta = delta + _at_least_float32(delta_bias).unsqueeze(-1)
+        delta = delta + delta_bias.to(delta.dtype).unsqueeze(-1)
     if delta_softplus:
         delta = F.softplus(delta)
-    D = D if D is None else _at_least_float32(D)
-    return _named(backend).selective_scan(u, delta, A, B, C, D).to(dtype)
+    with torch.autocast(u.device.type, enabled=False):
+        return scan(u, delta, A, B, C, D if D is None else D.to(u.dtype)).to(dtype)
 
 
+@checked
 def ss2d(
     x: Float[Tensor, "B H W C"],
     projected: Float[Tensor, "B H W P"],
     dt_weight: Float[Tensor, "4 C R"],
     dt_bias: Float[Tensor, "4 C"],
-    A: Float[Tensor, "4C N"],
-    D: Float[Tensor, " 4C"],
+    A: Float[Tensor, "4*C N"],
+    D: Float[Tensor, " 4*C"],
     *,
     backend: str | None = None,
 ) -> Float[Tensor, "B H W C"]:
@@ -104,34 +112,26 @@ def ss2d(
 
     ``projected`` holds, per token and direction, the R low-rank step sizes, then B and C of N states each:
     P = 4·(R + 2N). It is computed once on the tokens in place, because a projection commutes with the order
-    of a scan. Half-precision inputs are computed in float32.
+    of a scan. Precision as in :func:`selective_scan`.
 
     Raises:
         ShapeError: the shapes do not fit together.
+        ConfigError: ``backend`` is not available.
     Reference: VMamba ``cross_selective_scan`` and its directions: rows, columns, rows back, columns back.
     """
-    rank, states, channels = dt_weight.shape[-1], A.shape[-1], x.shape[-1]
-    if projected.shape != (*x.shape[:-1], 4 * (rank + 2 * states)):
-        wanted = (*x.shape[:-1], 4 * (rank + 2 * states))
-        raise ShapeError(message("projected", f"{tuple(projected.shape)}", f"needs {wanted}", "project the tokens"))
-    dtype = x.dtype
-    x, projected, dt_weight, dt_bias, A, D = (_at_least_float32(t) for t in (x, projected, dt_weight, dt_bias, A, D))
+    scan, rank, states, dtype = _named(backend).ss2d, dt_weight.shape[-1], A.shape[-1], x.dtype
+    if projected.shape[-1] != 4 * (rank + 2 * states):
+        allowed = f"needs {4 * (rank + 2 * states)} = 4 (R + 2N), with R = {rank} and N = {states}"
+        seen, remedy = f"{projected.shape[-1]} values per token", "project the tokens for these weights"
+        raise ShapeError(message("ss2d: projected", seen, allowed, remedy))
+    x, projected, dt_weight, dt_bias, A, D = _promoted(x, projected, dt_weight, dt_bias, A, D)
     low, B, C = projected.unflatten(-1, (4, -1)).split([rank, states, states], dim=-1)
-    A, D = A.view(4, channels, states), D.view(4, channels)
-    return _named(backend).ss2d(x, low, B, C, dt_weight, dt_bias, A, D).to(dtype)
+    A, D = A.unflatten(0, (4, -1)), D.unflatten(0, (4, -1))
+    with torch.autocast(x.device.type, enabled=False):
+        return scan(x, low, B, C, dt_weight, dt_bias, A, D).to(dtype)
 
 
-def _at_least_float32(x: Tensor) -> Tensor:
-    return x if x.element_size() >= 4 else x.float()
-
-
-def _check_scan(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> None:
-    batch, channels, length = u.shape
-    groups = B.shape[1]
-    wanted = {"delta": (delta, u.shape), "A": (A, (channels, A.shape[-1]))}
-    wanted |= {name: (x, (batch, groups, A.shape[-1], length)) for name, x in (("B", B), ("C", C))}
-    for name, (x, shape) in wanted.items():
-        if x.shape != tuple(shape):
-            raise ShapeError(message(name, f"shape {tuple(x.shape)}", f"needs {tuple(shape)}", "see selective_scan"))
-    if channels % groups:
-        raise ShapeError(message("u", f"{channels} channels", f"needs a multiple of B's {groups} groups", "reshape"))
+def _promoted(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """Returns the tensors in their finest common precision, at least float32."""
+    dtype = reduce(torch.promote_types, (x.dtype for x in tensors), torch.float32)
+    return tuple(x.to(dtype) for x in tensors)

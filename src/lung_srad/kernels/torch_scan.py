@@ -87,7 +87,7 @@ class _Scan(torch.autograd.Function):
         carried = recurrence(decay.flatten(2), (decay * grad_b).flatten(2), reverse=True).view_as(decay)
         grad_b[:, :-1] += carried[:, 1:]
         carried[:, 1:] *= states[:, :-1]  # μ_t h_{t-1} = ∂L/∂(Δ_t A)
-        carried[:, 0] = 0
+        carried[:, :1] = 0
         grad_A = torch.einsum("slcn,slc->scn", carried, delta)
         weighted = (grad_b * B.unsqueeze(2)).sum(-1)  # (S, L, C)
         grad_B = torch.einsum("slcn,slc->sln", grad_b, delta * u)
@@ -123,8 +123,8 @@ def selective_scan(
 ) -> Float[Tensor, "B KC L"]:
     """Returns y of Eq. 2 with Euler's rule for B; ``delta`` is already positive."""
     directions = B.shape[1]
-    last = [x.unflatten(1, (directions, -1)).transpose(2, 3) for x in (u, delta)]  # (B, K, L, C)
-    y = scan_channels_last(*last, A.unflatten(0, (directions, -1)), B.transpose(2, 3), C.transpose(2, 3))
+    tokens, steps = (x.unflatten(1, (directions, -1)).transpose(2, 3) for x in (u, delta))  # (B, K, L, C)
+    y = scan_channels_last(tokens, steps, A.unflatten(0, (directions, -1)), B.transpose(2, 3), C.transpose(2, 3))
     y = y.transpose(2, 3).flatten(1, 2)
     return y if D is None else y + u * D.unsqueeze(-1)
 

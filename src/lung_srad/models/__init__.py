@@ -1,4 +1,4 @@
-"""Backbones, the classifier, their weights, smoothing and mixing matrices. To add a backbone: one file, one line here."""
+"""Backbones, the classifier, weights, smoothing, mixing matrices. To add a backbone: one file, and one line here."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

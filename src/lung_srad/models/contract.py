@@ -4,8 +4,7 @@ Mixing happens between ``embed`` and ``encode``: no backbone knows of it, and no
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
 
 from torch import Tensor, nn
 
@@ -88,20 +87,28 @@ class Classifier(nn.Module):
         own, rest = name.split(".", 1)
         return rest if own == "backbone" else f"{self.backbone.head_name}.{rest}"
 
-    def named_parameters(self, *args: Any, **kwargs: Any) -> Iterator[tuple[str, nn.Parameter]]:
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, nn.Parameter]]:
         """Yields (official name, parameter); arguments as in ``nn.Module``."""
-        for name, parameter in super().named_parameters(*args, **kwargs):
-            yield self.official_name(name), parameter
+        for name, parameter in super().named_parameters("", recurse, remove_duplicate):
+            yield f"{prefix}." * bool(prefix) + self.official_name(name), parameter
 
 
-def _to_official(module: nn.Module, state: dict[str, Tensor], prefix: str, _: object) -> None:
-    for key in [key for key in state if key.startswith(prefix)]:
-        state[prefix + module.official_name(key.removeprefix(prefix))] = state.pop(key)
+def _to_official(module: Classifier, state: dict[str, Tensor], prefix: str, _: object) -> None:
+    _rename(state, prefix, module.official_name)
 
 
-def _to_own(module: nn.Module, state: dict[str, Tensor], prefix: str, *_: object) -> None:
+def _to_own(module: Classifier, state: dict[str, Tensor], prefix: str, *_: object) -> None:
     head = module.backbone.head_name + "."
-    for key in [key for key in state if key.startswith(prefix)]:
-        name = key.removeprefix(prefix)
-        own = "head." + name.removeprefix(head) if name.startswith(head) else "backbone." + name
-        state[prefix + own] = state.pop(key)
+
+    def own_name(name: str) -> str:
+        return f"head.{name.removeprefix(head)}" if name.startswith(head) else f"backbone.{name}"
+
+    _rename(state, prefix, own_name)
+
+
+def _rename(state: dict[str, Tensor], prefix: str, rename: Callable[[str], str]) -> None:
+    """Renames, in place, every key under a prefix; all at once, since a new name may be another's old one."""
+    keys = [key for key in state if key.startswith(prefix)]
+    state.update({prefix + rename(key.removeprefix(prefix)): state.pop(key) for key in keys})

@@ -25,6 +25,6 @@ def _dass(width: int, depths: tuple[int, ...], depth_rate: float) -> Callable[..
     return build
 
 
-dass_tiny = _dass(32, (1, 1, 4, 1), 0.1)  # 1.85 M parameters; for CPUs and from scratch, no official checkpoint
+dass_tiny = _dass(32, (1, 1, 4, 1), 0.1)  # 1.86 M parameters; for CPUs and from scratch, no official checkpoint
 dass_small = _dass(96, (2, 2, 8, 2), 0.3)  # 29.5 M parameters, 12.5 GMAC for 1024 frames
 dass_medium = _dass(96, (2, 2, 20, 2), 0.3)  # 48.2 M parameters, 22.1 GMAC; the paper's backbone

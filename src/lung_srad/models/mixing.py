@@ -5,19 +5,19 @@ Reference: paper §3.3; Ali et al. 2024 for attention matrices of Mamba; shared 
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from lung_srad.errors import ShapeError, message
-from lung_srad.models.contract import Classifier
+from lung_srad.models.contract import Backbone, Classifier
 from lung_srad.models.smoothing import block_of
-from lung_srad.models.vmamba import SS2D, VMamba
+from lung_srad.models.vmamba import SS2D
 
-TILE = 64  # rows computed at once: memory is TILE × L × channels
+TILE = 2**22  # decays held at once, rows × columns × channels × states: 32 MB
 
 
 @torch.no_grad()
 def mixing_matrix(
-    net: Classifier | VMamba,
+    net: Classifier | Backbone,
     features: Tensor,
     *,
     stage: int = 2,
@@ -28,28 +28,32 @@ def mixing_matrix(
 ) -> Tensor:
     """Returns M with y_i = Σ_j M_ij x_j for one recording: (1, 1, F, T) -> (L, L), row-major tokens.
 
-    M is the mean over channels (or one ``channel``) and the sum over the four directions (or one ``direction``),
-    brought back to row-major order, without the skip D. ``delta=False`` leaves out the factor Δ_j, as the paper's
-    authors did; ``delta=True`` gives the operator that the layer applies.
+    M is the mean over channels (or one ``channel``) and the sum over the four directions (or one ``direction``:
+    rows, columns, rows back, columns back), brought back to row-major order, without the skip D. ``delta=False``
+    leaves out the factor Δ_j, as the paper's authors did; ``delta=True`` gives the operator that the layer applies.
 
     Raises:
         ShapeError: no such stage, block, channel or direction, or more than one recording.
+        ConfigError: a backbone without state-space layers.
     """
     backbone = net.backbone if isinstance(net, Classifier) else net
+    op = block_of(backbone, stage, block).op
+    for name, value, count in (("channel", channel, len(op.out_norm.weight)), ("direction", direction, 4)):
+        if value is not None and not 0 <= value < count:
+            raise ShapeError(message(name, f"no {name} {value}", f"0-{count - 1}", "or leave it out for all"))
     if len(features) != 1:
         raise ShapeError(message("features", f"{len(features)} recordings", "one at a time", "call in a loop"))
-    op = block_of(backbone, stage, block).op
-    x = _input_of(op, backbone, features)
-    _check(op, channel, direction)
-    total = torch.zeros(x.shape[1] * x.shape[2], x.shape[1] * x.shape[2])
+    grid = _input_of(op, backbone, features)  # (H, W, C)
+    tokens, paths = grid.flatten(0, 1), _paths(grid)
+    total = features.new_zeros(len(tokens), len(tokens))
     for k in range(4) if direction is None else [direction]:
-        order = _paths(*x.shape[1:3])[k]  # position along the path -> row-major token
-        total[order.unsqueeze(1), order] += _direction(op, x.flatten(1, 2)[0, order], k, delta, channel)
+        path = paths[k]
+        total[path.unsqueeze(1), path] += _along_path(op, tokens[path], k, delta, channel).to(total.dtype)
     return total
 
 
-def _input_of(op: SS2D, backbone: VMamba, features: Tensor) -> Tensor:
-    """Returns what the layer's scan reads, (1, H, W, C) in float64."""
+def _input_of(op: SS2D, backbone: Backbone, features: Tensor) -> Tensor:
+    """Returns what the layer's scan reads, (H, W, C) in float64."""
     seen: list[Tensor] = []
     hook = op.register_forward_pre_hook(lambda _, inputs: seen.append(op.tokens(inputs[0])))
     was_training = backbone.training
@@ -58,39 +62,35 @@ def _input_of(op: SS2D, backbone: VMamba, features: Tensor) -> Tensor:
     finally:
         hook.remove()
         backbone.train(was_training)
-    return seen[0].double()
+    return seen[0][0].double()
 
 
-def _check(op: nn.Module, channel: int | None, direction: int | None) -> None:
-    for name, value, count in (("channel", channel, op.conv2d.in_channels), ("direction", direction, 4)):
-        if value is not None and not 0 <= value < count:
-            raise ShapeError(message(name, f"no {name} {value}", f"0-{count - 1}", "or leave it out for all"))
-
-
-def _paths(height: int, width: int) -> list[Tensor]:
-    rows = torch.arange(height * width)
+def _paths(grid: Tensor) -> list[Tensor]:
+    """Returns, per direction, the row-major token at each position along the path."""
+    height, width = grid.shape[:2]
+    rows = torch.arange(height * width, device=grid.device)
     columns = rows.view(height, width).t().flatten()
     return [rows, columns, rows.flip(0), columns.flip(0)]
 
 
-def _direction(op: SS2D, tokens: Tensor, k: int, with_delta: bool, channel: int | None) -> Tensor:
+def _along_path(op: SS2D, tokens: Tensor, k: int, with_delta: bool, channel: int | None) -> Tensor:
     """Returns one direction's lower-triangular matrix along its path: tokens (L, C) -> (L, L).
 
     The decay from j to i is the exponential of a difference, at most 1: a quotient of exponentials overflows.
     """
     weight, bias, A, _ = (p.double() for p in op.scan_parameters())
-    states = A.shape[1]
+    states, length = A.shape[1], len(tokens)
     low, B, C = (tokens @ op.x_proj_weight[k].double().t()).split([weight.shape[2], states, states], dim=1)
     steps = F.softplus(low @ weight[k].t() + bias[k])  # (L, C)
-    A = A.view(4, -1, states)[k]
+    A = A.unflatten(0, (4, -1))[k]
     if channel is not None:
         steps, A = steps[:, channel : channel + 1], A[channel : channel + 1]
     exponent = (steps.unsqueeze(2) * A).cumsum(0)  # (L, C, N)
-    drive = B.unsqueeze(1) * steps.unsqueeze(2) if with_delta else B.unsqueeze(1).expand_as(exponent)
-    matrix = torch.zeros(len(tokens), len(tokens), dtype=tokens.dtype)
-    for start in range(0, len(tokens), TILE):
-        stop = min(start + TILE, len(tokens))
-        gap = exponent[start:stop].unsqueeze(1) - exponent[:stop].unsqueeze(0)  # (rows, columns, C, N)
-        part = torch.einsum("ijcn,in,jcn->ij", gap.clamp(max=0).exp(), C[start:stop], drive[:stop])
-        matrix[start:stop, :stop] = part / steps.shape[1]
-    return matrix.tril()
+    drive = B.unsqueeze(1) * steps.unsqueeze(2) if with_delta else B.unsqueeze(1)
+    matrix = tokens.new_zeros(length, length)
+    for rows in torch.arange(length, device=tokens.device).split(max(1, TILE // exponent.numel())):
+        until = rows[-1] + 1  # nothing later feeds these rows
+        decay = (exponent[rows].unsqueeze(1) - exponent[:until]).clamp_(max=0).exp_()  # (rows, columns, C, N)
+        part = decay.mul_(drive[:until]).mean(2)  # (rows, columns, N)
+        matrix[rows, :until] = (part * C[rows].unsqueeze(1)).sum(-1)
+    return matrix.tril_()

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from lung_srad.errors import ConfigError, ShapeError, message, nearest
 from lung_srad.method import gaussian_kernel, gaussian_smooth
 from lung_srad.models.contract import Backbone
-from lung_srad.models.vmamba import TO_FIRST, TO_LAST, VMamba
+from lung_srad.models.vmamba import TO_FIRST, TO_LAST, VMamba, VSSBlock
 
 SITES = {"a": "op.smooth_scan", "b": "smooth_op", "c": "smooth_block"}
 """Where in a block: the merged scan before its norm, SS2D's output, the block's output (DECISIONS: smoothing-site)."""
@@ -16,13 +16,15 @@ SITES = {"a": "op.smooth_scan", "b": "smooth_op", "c": "smooth_block"}
 class GaussianSmoothing(nn.Module):
     """Eq. 4 and 5 on a channels-last map (B, H, W, C), in training and at test."""
 
+    kernel: Tensor
+
     def __init__(self, kernel_size: int, sigma: float) -> None:
         super().__init__()
         self.register_buffer("kernel", gaussian_kernel(kernel_size, sigma), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns the smoothed map, same shape."""
-        return gaussian_smooth(x.permute(TO_FIRST), self.kernel.to(x.dtype)).permute(TO_LAST)
+        return gaussian_smooth(x.permute(TO_FIRST), self.kernel).permute(TO_LAST)
 
 
 def smooth(
@@ -38,28 +40,28 @@ def smooth(
 
     Raises:
         ShapeError: no such stage or block.
-        ConfigError: no such site, or a backbone without slots.
+        ConfigError: no such site, no such kernel, or a backbone without slots.
     """
-    if not isinstance(backbone, VMamba):
-        text = message("smoothing", type(backbone).__name__, "needs a backbone with slots (DASS)", "leave it out")
-        raise ConfigError(text)
     if site not in SITES:
         raise ConfigError(message("smoothing.site", repr(site), f"one of {', '.join(SITES)}", nearest(site, SITES)))
-    for block in blocks:
-        parent, _, slot = SITES[site].rpartition(".")
-        setattr(
-            block_of(backbone, stage, block).get_submodule(parent),
-            slot,
-            GaussianSmoothing(kernel_size, sigma),
-        )
+    parent, _, slot = SITES[site].rpartition(".")
+    for owner in [block_of(backbone, stage, block).get_submodule(parent) for block in blocks]:  # all, or none
+        setattr(owner, slot, GaussianSmoothing(kernel_size, sigma))
 
 
-def block_of(backbone: VMamba, stage: int, block: int) -> nn.Module:
+def block_of(backbone: Backbone, stage: int, block: int) -> VSSBlock:
     """Returns one block, zero-based.
 
     Raises:
         ShapeError: no such stage or block.
+        ConfigError: a backbone without such blocks.
     """
+    if not isinstance(backbone, VMamba):
+        seen, allowed = (
+            type(backbone).__name__,
+            "only state-space backbones (DASS) have blocks to smooth or to look into",
+        )
+        raise ConfigError(message("backbone", seen, allowed, "take dass_medium, or leave this out"))
     depths, remedy = backbone.depths, "Table 1 of the paper smooths stage 2, blocks 2 and 3 (zero-based)"
     if not 0 <= stage < len(depths):
         raise ShapeError(message("stage", f"no stage {stage}", f"stages 0-{len(depths) - 1}", remedy))

@@ -9,12 +9,17 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from lung_srad.errors import ConfigError, ShapeError, message
+
 
 class StochasticDepth(nn.Module):
     """x + branch(x) / (1 - rate) for the samples that are kept, x for the others; in eval mode x + branch(x)."""
 
     def __init__(self, rate: float) -> None:
         super().__init__()
+        if not 0 <= rate < 1:
+            remedy = "the published rates grow from 0 to 0.3"
+            raise ConfigError(message("drop_path", str(rate), "0 up to, not including, 1", remedy))
         self.rate = rate
         self.keep: Tensor | None = None  # (B,) bool, set by `drawn_depth`; None: drawn from torch's own generator
 
@@ -23,6 +28,9 @@ class StochasticDepth(nn.Module):
         if not self.training or self.rate == 0.0:
             return x + branch(x)
         keep = torch.rand(len(x)) >= self.rate if self.keep is None else self.keep
+        if len(keep) != len(x):
+            seen, allowed = f"drawn for {len(keep)} samples", f"the batch has {len(x)}"
+            raise ShapeError(message("stochastic depth", seen, allowed, "draw_depth(module, len(batch), generator)"))
         rows = keep.nonzero().squeeze(1).to(x.device)
         if len(rows) == 0:
             return x
@@ -47,12 +55,20 @@ def draw_depth(module: nn.Module, batch: int, generator: torch.Generator) -> Ten
 
 @contextmanager
 def drawn_depth(module: nn.Module, keep: Tensor) -> Iterator[None]:
-    """Lets every layer of ``module`` keep what was drawn ((layers, B) bool) inside the ``with`` block."""
+    """Lets every layer of ``module`` keep what was drawn ((layers, B) bool) inside the ``with`` block.
+
+    Raises:
+        ShapeError: drawn for another number of layers or, once the network runs, of samples.
+    """
     layers = _layers(module)
-    for layer, kept in zip(layers, keep, strict=True):
-        layer.keep = kept
+    if len(keep) != len(layers):
+        seen, allowed = f"drawn for {len(keep)} layers", f"the module has {len(layers)}"
+        raise ShapeError(message("stochastic depth", seen, allowed, "draw_depth(module, len(batch), generator)"))
+    before = [layer.keep for layer in layers]
     try:
+        for layer, kept in zip(layers, keep, strict=True):
+            layer.keep = kept
         yield
     finally:
-        for layer in layers:
-            layer.keep = None
+        for layer, kept in zip(layers, before, strict=True):
+            layer.keep = kept

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lung_srad.errors import ShapeError, message
 from lung_srad.kernels import ss2d
 from lung_srad.models.contract import Backbone, Side
 from lung_srad.models.stochastic_depth import StochasticDepth
@@ -31,6 +32,14 @@ class Permute(nn.Module):
 TO_LAST, TO_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
 
 
+class LayerNorm(nn.LayerNorm):
+    """Layer norm in the precision of its weights, so that autocast leaves the residual sums in float32 on a CPU too."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns (..., C) -> (..., C)."""
+        return super().forward(x.to(self.weight.dtype))
+
+
 class SS2D(nn.Module):
     """Projection, depthwise convolution, four-directional selective scan, norm, projection (Eq. 3)."""
 
@@ -45,7 +54,7 @@ class SS2D(nn.Module):
         self.A_logs = nn.Parameter(torch.empty(4 * channels, states))
         self.Ds = nn.Parameter(torch.ones(4 * channels))
         self.smooth_scan = nn.Identity()
-        self.out_norm = nn.LayerNorm(channels)
+        self.out_norm = LayerNorm(channels)
         self.out_proj = nn.Linear(channels, channels, bias=False)
         self.reset_parameters()
 
@@ -100,10 +109,10 @@ class VSSBlock(nn.Module):
 
     def __init__(self, channels: int, drop_path: float) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(channels)
+        self.norm = LayerNorm(channels)
         self.op = SS2D(channels)
         self.smooth_op = nn.Identity()
-        self.norm2 = nn.LayerNorm(channels)
+        self.norm2 = LayerNorm(channels)
         self.mlp = Mlp(channels, 4 * channels)
         self.depth = StochasticDepth(drop_path)
         self.depth2 = StochasticDepth(drop_path)
@@ -131,7 +140,7 @@ class Stage(nn.Module):
 
 def _halve(channels: int, out: int) -> nn.Sequential:
     convolution = nn.Conv2d(channels, out, 3, stride=2, padding=1)
-    return nn.Sequential(Permute(*TO_FIRST), convolution, Permute(*TO_LAST), nn.LayerNorm(out))
+    return nn.Sequential(Permute(*TO_FIRST), convolution, Permute(*TO_LAST), LayerNorm(out))
 
 
 class VMamba(Backbone):
@@ -143,20 +152,28 @@ class VMamba(Backbone):
     def __init__(self, width: int, depths: tuple[int, ...], *, drop_path: float, frontend: nn.Module) -> None:
         super().__init__()
         widths = [width * 2**stage for stage in range(len(depths))]
-        rates = torch.linspace(0.0, drop_path, sum(depths)).split(list(depths))
+        last = sum(depths) - 1
+        rates = iter([drop_path * block / last for block in range(last + 1)])
         self.width, self.depths, self.frontend = widths[-1], depths, frontend
         self.patch_embed = _stem(width)
         self.layers = nn.Sequential(
             *(
-                Stage(channels, rate.tolist(), last=channels == self.width)
-                for channels, rate in zip(widths, rates, strict=True)
+                Stage(channels, [next(rates) for _ in range(depth)], last=channels == self.width)
+                for channels, depth in zip(widths, depths, strict=True)
             )
         )
-        self.classifier = nn.ModuleDict({"norm": nn.LayerNorm(self.width)})
+        self.classifier = nn.ModuleDict({"norm": LayerNorm(self.width)})
         self.apply(_init_linear)
 
     def embed(self, features: Tensor) -> Tensor:
-        """Returns the grid after the stem: (B, 1, F, T) -> (B, C, F/4, T/4)."""
+        """Returns the grid after the stem: (B, 1, F, T) -> (B, C, F/4, T/4).
+
+        Raises:
+            ShapeError: not a batch of spectrograms.
+        """
+        if features.dim() != 4 or features.shape[1] != 1 or 0 in features.shape:
+            seen, allowed = f"shape {tuple(features.shape)}", "needs (B, 1, frequency, time)"
+            raise ShapeError(message("features", seen, allowed, "backbone.frontend(wave) makes them"))
         return self.patch_embed(features).permute(TO_FIRST)
 
     def tokens(self, grid: Tensor, side: Side | None = None) -> Tensor:
@@ -174,10 +191,10 @@ def _stem(width: int) -> nn.Sequential:
     first = [
         nn.Conv2d(1, half, 3, stride=2, padding=1),
         Permute(*TO_LAST),
-        nn.LayerNorm(half),
+        LayerNorm(half),
         Permute(*TO_FIRST),
     ]
-    second = [nn.Conv2d(half, width, 3, stride=2, padding=1), Permute(*TO_LAST), nn.LayerNorm(width)]
+    second = [nn.Conv2d(half, width, 3, stride=2, padding=1), Permute(*TO_LAST), LayerNorm(width)]
     return nn.Sequential(*first, nn.GELU(), *second)
 
 
