@@ -1,0 +1,320 @@
+"""A preset: one system with all its settings, as a frozen, strict model. TOML in, TOML out.
+
+A preset file is whole: there is no inheritance. Three things may change it, in this order, and all are recorded:
+a profile (a shipped set of overrides), ``--set key=value``, and ``reading``, which fills every key of
+:data:`READINGS` that the file leaves out.
+"""
+
+import reprlib
+import tomllib
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lung_srad.errors import ConfigError, message, nearest
+
+READINGS: dict[str, dict[str, Any]] = {  # DECISIONS #1 to #12
+    "paper": {
+        "objective.stop_gradient": "mixed",
+        "objective.project_on": "both",
+        "objective.train_projector": True,
+        "objective.form": "log_of_mean",
+        "objective.anchor": "original",
+        "objective.positive": "holds_anchor",
+        "objective.reduction": "mean",
+        "objective.lam": "true",
+        "smoothing.site": "c",
+        "augment.masks": 1,
+        "augment.probability": 1.0,
+        "optimizer.name": "adam",
+        "optimizer.half_step": False,
+    },
+    "code": {
+        "objective.stop_gradient": "original",
+        "objective.project_on": "mixed",
+        "objective.train_projector": False,
+        "objective.form": "mean_of_logs",
+        "objective.anchor": "mixed",
+        "objective.positive": "holds_anchor",
+        "objective.reduction": "mean",
+        "objective.lam": "true",
+        "smoothing.site": "a",
+        "augment.masks": 2,
+        "augment.probability": 0.841,
+        "optimizer.name": "adamw",
+        "optimizer.half_step": True,
+    },
+}
+
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"  # what a folder may be called
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+
+class Part(BaseModel):
+    """A registered part (backbone, objective) by name; the other keys are its constructor's arguments."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="allow", allow_inf_nan=False)
+    name: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Everything but the name."""
+        return dict(self.model_extra or {})
+
+
+class Figures(_Strict):
+    """Printed scores in per cent; a standard deviation is over seeds."""
+
+    sp: float
+    se: float
+    score: float
+    sp_std: float | None = None
+    se_std: float | None = None
+    score_std: float | None = None
+
+
+class Printed(_Strict):
+    """What the literature prints for a system, and where."""
+
+    source: str
+    four_class: Figures
+    two_class: Figures | None = None
+    note: str = ""
+
+
+class Smoothing(_Strict):
+    """Spectral-aware regularisation (paper §3.4); stages and blocks count from zero."""
+
+    site: Literal["a", "b", "c"]
+    stage: int = Field(2, ge=0)
+    blocks: list[int] = [2, 3]
+    kernel_size: int = Field(5, ge=1)
+    sigma: float = Field(3.0, gt=0)
+
+
+class Augment(_Strict):
+    """SpecAugment: masks per axis, their largest widths (frames, mel bins), and how often a cycle gets any."""
+
+    masks: int = Field(ge=0)
+    probability: float = Field(ge=0, le=1)
+    time_mask: int = Field(160, ge=0)
+    freq_mask: int = Field(48, ge=0)
+
+
+class Optimizer(_Strict):
+    """Optimiser and schedule: a cosine per epoch from ``learning_rate`` to ``learning_rate * final_fraction``.
+
+    ``warmup_steps`` steps lead up to it linearly; the published schedule has none.
+    """
+
+    name: Literal["adam", "adamw"]
+    half_step: bool
+    learning_rate: float = Field(5e-5, gt=0)
+    weight_decay: float = Field(1e-6, ge=0)
+    final_fraction: float = Field(1e-3, ge=0, le=1)
+    warmup_steps: int = Field(0, ge=0)
+
+
+class Training(_Strict):
+    """Length and size of a run. ``batch_size`` is per process; ``checkpoint_every`` counts steps.
+
+    ``refit`` trains a second time, on all training patients, for the epoch that the first run chose.
+    """
+
+    epochs: int = Field(50, ge=1)
+    batch_size: int = Field(16, ge=2)
+    eval_batch_size: int = Field(32, ge=1)
+    precision: Literal["fp32", "bf16"] = "fp32"
+    checkpoint_every: int = Field(50, ge=1)
+    validation_fraction: float = Field(0.2, gt=0, lt=1)
+    refit: bool = True
+    workers: int = Field(0, ge=0)
+    tensorboard: bool = False
+    silent: Literal["refuse", "skip"] = "refuse"
+
+
+class Preset(_Strict):
+    """One system, ready to run."""
+
+    name: str = Field(pattern=NAME)
+    title: str
+    reading: Literal["paper", "code"] = "paper"
+    profile: str | None = Field(None, pattern=NAME)
+    overrides: list[str] = []
+    printed: Printed | None = None
+    backbone: Part
+    smoothing: Smoothing | None = None
+    augment: Augment
+    objective: Part
+    optimizer: Optimizer
+    training: Training
+
+
+def preset_names() -> list[str]:
+    """Returns the names of the shipped presets."""
+    return sorted(file.name.removesuffix(".toml") for file in _shipped("").iterdir() if file.name.endswith(".toml"))
+
+
+def profile_names() -> list[str]:
+    """Returns the names of the shipped profiles."""
+    return sorted(file.name.removesuffix(".toml") for file in _shipped("profiles").iterdir())
+
+
+def preset_text(name: str) -> str:
+    """Returns a shipped preset's file, comments included.
+
+    Raises:
+        ConfigError: no such preset.
+    """
+    if name not in preset_names():
+        allowed = f"shipped: {', '.join(preset_names())}"
+        remedy = f"{nearest(name, preset_names())} or give the path of a .toml file"
+        raise ConfigError(message("preset", repr(name), allowed, remedy))
+    return _shipped(f"{name}.toml").read_text(encoding="utf-8")
+
+
+def load_preset(source: str | Path, *, profile: str | None = None, overrides: Iterable[str] = ()) -> Preset:
+    """Returns a preset by shipped name or path, with a profile and ``key=value`` overrides applied.
+
+    Raises:
+        ConfigError: no such preset, file, profile or key, or a value that is not allowed.
+    """
+    if str(source).endswith(".toml"):
+        data, where = _parse(_read(Path(source)), str(source)), str(source)
+    else:
+        data, where = _parse(preset_text(str(source)), str(source)), f"{source}.toml"
+    if profile is not None:
+        data["profile"] = profile
+        for key, value in _flat(_profile(profile)).items():
+            _assign(data, key, value)
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(message("--set", repr(text), "key=value, e.g. training.epochs=10", "add the value"))
+        _assign(data, key.strip(), _value(value.strip()))
+        recorded = data.setdefault("overrides", [])
+        if isinstance(recorded, list):  # anything else is refused below
+            recorded.append(text)
+    return parse_preset(data, where)
+
+
+def parse_preset(data: Mapping[str, Any], where: str) -> Preset:
+    """Returns the preset in ``data``; ``where`` names it in errors.
+
+    Raises:
+        ConfigError: a key is unknown or missing, or a value is not allowed.
+    """
+    try:
+        return Preset.model_validate(_fill_reading(data))
+    except ValidationError as error:
+        raise ConfigError(_explain(error, where)) from None
+
+
+def dump_preset(preset: Preset) -> str:
+    """Returns the preset as TOML, every key of the reading spelled out; :func:`load_preset` reads it back."""
+    return tomli_w.dumps(preset.model_dump(exclude_none=True))
+
+
+def shown(value: object) -> str:
+    """Returns a value as errors show it: cut where it is long, also where it is nested deeply."""
+    return _SHORT.repr(value)
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 60
+
+
+def _shipped(name: str) -> Traversable:
+    return resources.files("lung_srad").joinpath("presets", *name.split("/") if name else ())
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a path with a zero byte
+        seen = f"cannot be read ({getattr(error, 'strerror', None) or error})"
+        raise ConfigError(message(path, seen, "a TOML file in UTF-8", "check the path")) from error
+
+
+def _parse(text: str, where: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(message(where, f"not TOML: {error}", "a preset in TOML", "mend that line")) from error
+
+
+def _profile(name: str) -> dict[str, Any]:
+    if name not in profile_names():
+        allowed = f"shipped: {', '.join(profile_names())}"
+        raise ConfigError(message("profile", repr(name), allowed, nearest(name, profile_names())))
+    return _parse(_shipped(f"profiles/{name}.toml").read_text(encoding="utf-8"), name)
+
+
+def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in data.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+    return flat
+
+
+def _value(text: str) -> Any:
+    """Returns a TOML value; anything else is a string, as a shell eats quotes."""
+    try:
+        found = tomllib.loads(f"value = {text}")
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return text
+    return found["value"] if len(found) == 1 else text
+
+
+def _assign(data: dict[str, Any], key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    for parent in parents:
+        data = data.setdefault(parent, {})
+        if not isinstance(data, dict):
+            raise ConfigError(message(key, f"{parent!r} is a value", "a table stands before the dot", "check the key"))
+    data[last] = value
+
+
+def _fill_reading(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a copy with the reading's keys filled in where a table that uses them leaves them out."""
+    data = {key: dict(value) if isinstance(value, Mapping) else value for key, value in data.items()}
+    reading = data.get("reading", "paper")
+    known = isinstance(reading, str) and reading in READINGS  # another one is refused later, and alone
+    for row, value in READINGS[reading if known else "paper"].items():
+        table, key = row.split(".")
+        settings = data.get(table)
+        if isinstance(settings, dict) and (table != "objective" or settings.get("name") == "patch_mix"):
+            settings.setdefault(key, value)
+    return data
+
+
+def _explain(error: ValidationError, where: str) -> str:
+    """Returns one line for the first problem, with the nearest right key for a wrong one."""
+    first = error.errors()[0]
+    *tables, last = (str(part) for part in first["loc"])
+    key = ".".join((*tables, last))
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    if first["type"] == "extra_forbidden":
+        model: Any = Preset
+        for table in tables:
+            model = _model_of(model, table)
+        return message(where, f"unknown key {key!r}{more}", nearest(last, model.model_fields), "rename or remove it")
+    if first["type"] == "missing":
+        return message(where, f"{key!r} is missing{more}", "every preset is whole", "add it (lung-srad presets NAME)")
+    return message(where, f"{key} = {shown(first['input'])}{more}", first["msg"], "change the preset or use --set")
+
+
+def _model_of(model: Any, field: str) -> Any:
+    """Returns the model of a field, also where the field may be None."""
+    annotation = model.model_fields[field].annotation
+    options = [annotation, *getattr(annotation, "__args__", ())]
+    return next(kind for kind in options if isinstance(kind, type) and issubclass(kind, BaseModel))
