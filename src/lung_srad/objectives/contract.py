@@ -1,0 +1,82 @@
+"""What an objective receives and returns, and the cross-entropy that all of them share."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from lung_srad.datasets import Batch
+from lung_srad.models import Classifier, draw_depth
+
+
+def _alone(features: Tensor) -> Tensor:
+    return features
+
+
+@dataclass(frozen=True)
+class Step:
+    """The randomness of one step, and the company in which it is taken.
+
+    Attributes:
+        shared: generator that is in the same state on every process.
+        own: one generator per process, all of them known to all: permutations stay within a process.
+        rank: this process.
+        gather: rows of this process (B, ...) -> rows of all (world·B, ...), differentiable.
+        world: number of processes.
+    """
+
+    shared: Generator
+    own: tuple[Generator, ...]
+    rank: int = 0
+    gather: Callable[[Tensor], Tensor] = field(default=_alone)
+    world: int = 1
+
+    def rows(self, drawn: Tensor) -> Tensor:
+        """Returns this process's share of what was drawn for all: (..., world·B) -> (..., B)."""
+        return drawn.chunk(self.world, dim=-1)[self.rank]
+
+    def depth(self, net: Classifier, batch: int) -> Tensor:
+        """Returns which layers each sample of one pass keeps: (layers, B) bool."""
+        return self.rows(draw_depth(net.backbone, batch * self.world, self.shared))
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The loss to minimise, its parts by name, and the logits of the clean pass.
+
+    ``total`` and ``parts`` are of the samples of all processes, the same on each; ``logits`` of this one's.
+    """
+
+    total: Tensor
+    parts: dict[str, Tensor]
+    logits: Tensor
+
+
+class Objective(nn.Module, ABC):
+    """A loss with parameters of its own; the optimiser takes those of the model *and* of the objective.
+
+    Constructors take ``(width, class_counts)`` from the run; everything keyword-only is a key of the preset.
+    Every random draw comes from the step.
+    """
+
+    @abstractmethod
+    def forward(self, net: Classifier, batch: Batch, step: Step) -> Losses:
+        """Returns the losses of one batch."""
+
+
+class ClassLoss(nn.Module):
+    """Cross-entropy over the samples of all processes, with weights ∝ 1/n per class if asked."""
+
+    def __init__(self, class_counts: tuple[int, ...], class_weights: bool) -> None:
+        super().__init__()
+        counts = torch.tensor(class_counts, dtype=torch.float32)
+        weights = torch.where(counts > 0, 1 / counts, 0.0)  # a class without cycles weighs nothing
+        weights = weights / weights.sum() if class_weights else None
+        self.register_buffer("weights", weights, persistent=False)
+
+    def forward(self, logits: Tensor, label: Tensor, step: Step) -> Tensor:
+        """Returns the (weighted) mean over the samples of all processes, from this one's (B, classes) and (B,)."""
+        return F.cross_entropy(step.gather(logits.float()), step.gather(label), weight=self.weights)
