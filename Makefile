@@ -36,7 +36,7 @@ slow: install  ## the tests that take minutes, but for the kills
 	$(PY) -m pytest -m slow -k 'not kill'
 
 slow-kill: install  ## runs killed at random moments and resumed to the same bits
-	$(PY) -m pytest -m slow -k kill
+	LUNG_SRAD_RESULTS=1 $(PY) -m pytest -m slow -k kill
 
 bench: install  ## every script of benchmarks/; each writes its own result page
 	@set -e; for script in $(filter-out benchmarks/results.py,$(wildcard benchmarks/[a-z]*.py)); do echo "== $$script"; $(PY) $$script; done

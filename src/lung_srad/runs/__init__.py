@@ -1,0 +1,21 @@
+"""Runs: from a preset to objects, and a run's files. The only room below training that sees the configuration."""
+
+from lung_srad.runs.build import build_augment, build_model, build_objective, build_optimizer, check_preset
+from lung_srad.runs.folder import PhaseFolder, RunFolder
+from lung_srad.runs.model import TrainedModel, load_model, save_model
+from lung_srad.runs.provenance import machine_line, provenance
+
+__all__ = [
+    "PhaseFolder",
+    "RunFolder",
+    "TrainedModel",
+    "build_augment",
+    "build_model",
+    "build_objective",
+    "build_optimizer",
+    "check_preset",
+    "load_model",
+    "machine_line",
+    "provenance",
+    "save_model",
+]

@@ -1,0 +1,8 @@
+"""Training: one loop, from one command each; grids over systems and seeds; scores and tables of finished runs."""
+
+from lung_srad.training.fit import fit, run_name
+from lung_srad.training.grid import Outcome, run_grid
+from lung_srad.training.score import evaluate, score
+from lung_srad.training.table import find_runs, results_table
+
+__all__ = ["Outcome", "evaluate", "find_runs", "fit", "results_table", "run_grid", "run_name", "score"]

@@ -1,0 +1,254 @@
+"""One run: preset × dataset × seed, with an epoch that the test part did not choose (DECISIONS: epoch-selection)."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lung_srad.audio import Frontend
+from lung_srad.config import Preset, dump_preset, load_preset
+from lung_srad.datasets import Dataset, derive_seed
+from lung_srad.errors import RunError, message
+from lung_srad.evaluation import select
+from lung_srad.files import replacing
+from lung_srad.models import Classifier, load_weights
+from lung_srad.models.weights import sha256
+from lung_srad.runs import (
+    PhaseFolder,
+    RunFolder,
+    TrainedModel,
+    build_model,
+    build_objective,
+    check_preset,
+    load_model,
+    provenance,
+    save_model,
+)
+from lung_srad.runs.folder import write_json
+from lung_srad.training.data import Corpus, open_corpus
+from lung_srad.training.distributed import World, join
+from lung_srad.training.phase import Job, Phase, Report
+
+
+def fit(
+    preset: str | Path | Preset,
+    dataset: Dataset,
+    *,
+    seed: int = 1,
+    out: str | Path = "runs",
+    start_from: str | Path | None = None,
+    resume: bool = False,
+    report: Report | None = None,
+) -> RunFolder:
+    """Trains one system with one seed and returns its run folder, ``out/<system>/seed<seed>``.
+
+    Run A trains without the validation patients; its best validation epoch is e*. Run B trains on all training
+    patients and reports epoch e* (``training.refit = false`` leaves it out). A run that was cut off is continued
+    with ``resume=True`` to the same bits; a finished one is returned as it is.
+
+    Args:
+        start_from: an official checkpoint, or a run whose weights to start from; by default what
+            ``LUNG_SRAD_WEIGHTS`` names, or random weights.
+        report: called with (what is being done, steps done, steps in all).
+
+    Raises:
+        ConfigError: the preset does not hold.
+        DataError: the data do not hold, or a cycle is silent.
+        BusyError: another process works on the run.
+        RunError: a run is there already, of other data or another preset, or the disk is full.
+        WeightsError: the checkpoint does not fit.
+    """
+    preset = preset if isinstance(preset, Preset) else load_preset(preset)
+    check_preset(preset)
+    folder = RunFolder(Path(out) / run_name(preset) / f"seed{seed}")
+    start_from = start_from or os.environ.get("LUNG_SRAD_WEIGHTS") or None
+    try:
+        with join() as world, ExitStack() as held:
+            alive = world.lead(lambda: _admit(folder, preset, resume, held))
+            if not folder.finished:
+                _Run(preset, dataset, seed, folder, start_from, world, _told(report, alive)).go()
+    except OSError as error:
+        seen = f"cannot be written or read ({error.strerror or error})"
+        where, remedy = error.filename or folder.path, "make room, then continue the run with --resume"
+        raise RunError(message(where, seen, "a folder with room and the right to write", remedy)) from error
+    return folder
+
+
+def run_name(preset: Preset) -> str:
+    """Returns the folder name of a system: its preset, then reading and profile where they are not the default."""
+    parts = [preset.name, "code" if preset.reading == "code" else "", preset.profile or ""]
+    return "-".join(part for part in parts if part)
+
+
+def _admit(folder: RunFolder, preset: Preset, resume: bool, held: ExitStack) -> Callable[[], None] | None:
+    """Locks the run, unless it is finished, and returns its sign of life.
+
+    Raises:
+        BusyError: another process works on it.
+        RunError: a run is there already, and it is not to be resumed, or is of another preset.
+    """
+    if folder.started:
+        if not resume:
+            state = "finished" if folder.finished else "unfinished"
+            remedy = "continue it with --resume, or choose another --out or --seeds"
+            raise RunError(message(folder.path, f"there is a run here already, {state}", "a new folder", remedy))
+        _require_same(folder, preset, {})
+    return None if folder.finished else held.enter_context(folder.lock())
+
+
+def _require_same(folder: RunFolder, preset: Preset, facts: Mapping[str, Any]) -> None:
+    """Raises a RunError unless the run in a folder is of this preset and has these facts."""
+    before = folder.facts()
+    other = [key for key, value in facts.items() if before.get(key) != value]
+    if dump_preset(folder.config()) != dump_preset(preset):
+        other.append("preset")
+    if other:
+        remedy = "resume with the command that started it, or choose another --out"
+        raise RunError(message(folder.path, f"a run of other {', '.join(other)}", "the run that was started", remedy))
+
+
+def _told(report: Report | None, alive: Callable[[], None] | None) -> Report:
+    """Returns a report that also tells other machines that this process lives."""
+
+    def tell(what: str, done: int, total: int) -> None:
+        if alive is not None:
+            alive()
+        if report is not None:
+            report(what, done, total)
+
+    return tell
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Both phases of one run, on one process."""
+
+    preset: Preset
+    dataset: Dataset
+    seed: int
+    folder: RunFolder
+    start_from: str | Path | None
+    world: World
+    report: Report
+
+    def go(self) -> None:
+        """Trains what is not yet trained and writes the result."""
+        net, start = self._new_model()
+        corpus = self._open_corpus(net.backbone.frontend.cpu())
+        self.world.lead(lambda: self._write_facts(corpus, start))
+        job = Job(self.preset, corpus, self.seed, self.world, self.report)
+        final = first = self._phase(job, self.folder.select, net, "fit", ["validation", "test"])
+        best = first.folder.path / "best.safetensors"
+        for epoch in first.epochs():
+            if first.best_epoch in (epoch, None):
+                self._keep(first, best)
+        chosen = first.best_epoch or self.preset.training.epochs
+        if self.preset.training.refit:
+            final = self._phase(job, self.folder.refit, self._new_model()[0], "train", ["test"])
+            for epoch in final.epochs():
+                if epoch == chosen:
+                    self._keep(final, self.folder.weights)
+        elif self.world.leader:
+            with replacing(self.folder.weights) as file:
+                file.write(best.read_bytes())
+        if self.world.leader:
+            self._write_result(corpus, first, final, chosen)
+        self.world.wait()
+
+    def _new_model(self) -> tuple[Classifier, dict[str, Any]]:
+        """Returns the model as it is before the first step, the same on every process, and what it starts from."""
+        with _seeded(self.seed, "model"):
+            net = build_model(self.preset, len(self.dataset.class_names))
+        start = start_weights(net, self.start_from, self.dataset.class_names)
+        return net.to(self.world.device), start
+
+    def _open_corpus(self, frontend: Frontend) -> Corpus:
+        """Returns the corpus; the leader fills the cache while the others wait."""
+        progress = partial(self.report, "reading recordings")
+        opened = partial(open_corpus, self.dataset, self.preset, frontend, self.seed, progress)
+        return self.world.lead(opened) or opened()
+
+    def _phase(self, job: Job, folder: PhaseFolder, net: Classifier, part: str, scored: list[str]) -> Phase:
+        with _seeded(self.seed, "objective"):
+            objective = build_objective(self.preset, net, job.corpus.class_counts(part))
+        return Phase(job, folder, net, objective.to(self.world.device), part=part, scored=scored)
+
+    def _keep(self, phase: Phase, path: Path) -> None:
+        if self.world.leader:
+            save_model(path, TrainedModel(phase.net, self.preset, self.dataset.class_names, self.dataset.normal))
+
+    def _write_facts(self, corpus: Corpus, start: dict[str, Any]) -> None:
+        """Writes preset and provenance, or checks that an earlier start was of the same run."""
+        facts = {
+            "seed": self.seed,
+            "data": {"name": self.dataset.name, "fingerprint": self.dataset.fingerprint()},
+            "class_names": list(self.dataset.class_names),
+            "normal": self.dataset.normal,
+            "cycles": {part: len(corpus.audible(part)) for part in corpus.parts},
+            "validation_patients": sorted({cycle.patient for cycle in corpus.parts["validation"]}),
+            "validation_unmet": list(corpus.unmet),
+            "silent": sorted(corpus.silent),
+            "start": start,
+            "processes": self.world.size,
+        }
+        if self.folder.started:
+            _require_same(self.folder, self.preset, facts)
+        else:
+            started = str(self.start_from) if self.start_from else None
+            self.folder.write_config(self.preset, provenance(**facts, start_from=started))
+
+    def _write_result(self, corpus: Corpus, first: Phase, final: Phase, chosen: int) -> None:
+        """Writes the scores of the four rules; from here on the run is finished."""
+        validation = first.scores["validation"]
+        result = {
+            "system": self.preset.title,
+            "selected_epoch": chosen,
+            "selected_by": "last epoch (no Score on validation)" if first.best_epoch is None else "validation",
+            "headline": final.folder.path.name,
+            "train_cycles": len(corpus.audible(final.part)),
+            "rules": [asdict(choice) for choice in select(validation, final.scores["test"])],
+            "validation": asdict(validation[chosen - 1]),
+            "train_last_epoch": asdict(final.scores[final.part][-1]),
+        }
+        write_json(self.folder.path / "result.json", result)
+
+
+@contextmanager
+def _seeded(seed: int, purpose: str) -> Iterator[None]:
+    """Lets torch draw what depends on (seed, purpose) alone; its own generator is as before afterwards."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, purpose))
+        yield
+
+
+def start_weights(net: Classifier, start_from: str | Path | None, class_names: tuple[str, ...]) -> dict[str, Any]:
+    """Fills a model from an official checkpoint or a run, and returns what was loaded, for the provenance.
+
+    The head of a run is taken over where its classes are the same.
+
+    Raises:
+        WeightsError: a checkpoint that does not fit.
+        RunError: a run without weights, or of another backbone.
+    """
+    if start_from is None:
+        return {"weights": "random"}
+    folder = RunFolder(Path(start_from))
+    if not folder.path.is_dir():
+        report = load_weights(net, start_from)
+        return {"weights": "checkpoint", "sha256": report.sha256, "head": report.head, "notes": list(report.notes)}
+    folder.require()
+    model = load_model(folder.weights)
+    own, theirs, head = net.state_dict(), model.net.state_dict(), f"{net.backbone.head_name}."
+    if model.class_names != class_names:
+        theirs |= {key: value for key, value in own.items() if key.startswith(head)}
+    if {key: value.shape for key, value in own.items()} != {key: value.shape for key, value in theirs.items()}:
+        seen = f"weights of {model.preset.backbone.name}"
+        raise RunError(message(folder.path, seen, "a run of the same backbone", "choose another run or preset"))
+    net.load_state_dict(theirs)
+    taken = "loaded" if model.class_names == class_names else "left out"
+    return {"weights": "run", "sha256": sha256(folder.weights), "head": taken}

@@ -1,0 +1,86 @@
+"""The table of finished runs: every rule of selection, mean ± std over seeds, beside the printed figures."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from lung_srad.config import Preset, dump_preset
+from lung_srad.errors import RunError, message
+from lung_srad.evaluation import Row, Scores, Table, measured, printed
+from lung_srad.runs import RunFolder
+
+PAPER_CYCLES, PAPER_SEEDS = 4142, 5  # the official training part; seeds behind every printed figure of ours
+TITLE = "Test scores in per cent; headline: the epoch that validation patients chose"
+
+
+def find_runs(paths: Iterable[str | Path]) -> list[RunFolder]:
+    """Returns the runs at or below some paths, sorted.
+
+    Raises:
+        RunError: a path holds no run.
+    """
+    found: set[Path] = set()
+    for path in map(Path, paths):
+        here = {config.parent for config in path.rglob("config.toml")} if path.is_dir() else set()
+        if not here:
+            text = message(path, "no run here", "run folders, or folders above them", "check the path, or train first")
+            raise RunError(text)
+        found |= here
+    return [RunFolder(path) for path in sorted(found)]
+
+
+def results_table(runs: Sequence[RunFolder]) -> Table:
+    """Returns the table of finished runs, one group of rows per system; runs of one preset are its seeds.
+
+    Raises:
+        RunError: none is finished.
+    """
+    done = [run for run in runs if run.finished]
+    if not done:
+        where = ", ".join(str(run.path) for run in runs)
+        raise RunError(message(where, "no finished run", "a run with result.json", "train it, or --resume"))
+    systems: dict[str, list[RunFolder]] = {}
+    for run in done:
+        systems.setdefault(_identity(run), []).append(run)
+    rows, notes = [], []
+    for group in sorted(systems.values(), key=_order):
+        preset = group[0].config()
+        rows += _rows(preset, [run.result() for run in group])
+        if preset.printed and preset.printed.note:
+            notes.append(f"{preset.title}: {preset.printed.note}")
+    if len(done) < len(runs):
+        notes.append(f"Not finished and left out: {', '.join(str(r.path) for r in runs if not r.finished)}.")
+    return Table(tuple(rows), title=TITLE, notes=tuple(dict.fromkeys(notes)))
+
+
+def _identity(run: RunFolder) -> str:
+    """Returns what runs must share to be seeds of one system: preset, data, starting weights."""
+    facts = run.facts()
+    return repr((dump_preset(run.config()), facts["data"]["fingerprint"], facts["start"].get("sha256")))
+
+
+def _order(group: list[RunFolder]) -> tuple[bool, float, str]:
+    """Orders systems by the printed Score, unprinted ones last, which is the order of the paper's table."""
+    preset = group[0].config()
+    score = preset.printed.four_class.score if preset.printed else 0.0
+    return preset.printed is None, score, group[0].path.parent.name
+
+
+def _rows(preset: Preset, results: list[dict[str, Any]]) -> list[Row]:
+    """Returns one row per rule, the headline first, then the printed row."""
+    extra = [f"reading {preset.reading}"] if preset.reading != "paper" else []
+    extra += [f"profile {preset.profile}"] if preset.profile else []
+    name = f"{preset.title} ({', '.join(extra)})" if extra else preset.title
+    rules: dict[str, list[Scores]] = {}
+    for result in results:
+        for choice in sorted(result["rules"], key=lambda choice: not choice["headline"]):
+            if choice["scores"] is not None:
+                recalls = tuple(choice["scores"]["recalls"])
+                rules.setdefault(choice["rule"], []).append(Scores(**choice["scores"] | {"recalls": recalls}))
+    cycles = results[0]["train_cycles"]
+    rows = [measured(name, scores, rule=rule, cycles=cycles) for rule, scores in rules.items()]
+    if preset.printed:
+        four = preset.printed.four_class.model_dump()
+        two = preset.printed.two_class.model_dump() if preset.printed.two_class else None
+        rows.append(printed(preset.title, four, two, seeds=PAPER_SEEDS, cycles=PAPER_CYCLES))
+    return rows
