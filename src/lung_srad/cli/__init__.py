@@ -1,0 +1,60 @@
+"""The command ``lung-srad``: a verb parses, makes one call of the API and prints.
+
+A new verb is a function in a module of this folder and a line in ``VERBS``. Its docstring is its help and
+ends with an example; what it needs is imported inside it, so that ``--help`` stays quick.
+
+Exit codes: 0; 1 for input to be mended (one line, ``error: ...``); 2 for wrong usage; 130 if stopped.
+"""
+
+from collections.abc import Callable
+
+import typer
+from typer.core import TyperGroup
+
+from lung_srad.cli.data import check
+from lung_srad.cli.machine import doctor
+from lung_srad.cli.runs import evaluate, presets, table, train
+from lung_srad.errors import LungSradError
+
+__all__ = ["app", "main"]
+
+VERBS: dict[str, Callable[..., None]] = {
+    "check": check,
+    "doctor": doctor,
+    "evaluate": evaluate,
+    "presets": presets,
+    "table": table,
+    "train": train,
+}
+
+
+class _Verbs(TyperGroup):
+    """The one place where an error becomes a line and an exit code."""
+
+    def invoke(self, ctx: typer.Context) -> object:
+        """Returns what the verb returns, or leaves with 1 or 130 and one line on stderr."""
+        try:
+            return super().invoke(ctx)
+        except LungSradError as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(1) from error
+        except KeyboardInterrupt as error:
+            typer.echo("stopped", err=True)
+            raise typer.Exit(130) from error
+
+
+app = typer.Typer(
+    name="lung-srad",
+    help="Respiratory sound classification with the systems of the Lung-SRAD paper.",
+    cls=_Verbs,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # an error that is not ours keeps its plain traceback
+)
+for _name, _verb in VERBS.items():
+    app.command(_name)(_verb)
+
+
+def main() -> None:
+    """Runs the command line and leaves with its exit code."""
+    app()

@@ -1,0 +1,164 @@
+"""Verbs about systems and their runs: presets, train, evaluate, table."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Data = Annotated[str, typer.Option(metavar="KIND:PATH", help="icbhi:FOLDER or table:FILE.csv")]
+Split = Annotated[str | None, typer.Option(help="ICBHI: official, official-clean or fold-0 to fold-4.")]
+Profile = Annotated[str | None, typer.Option(help="A shipped set of overrides: small (CPUs, from scratch).")]
+Reading = Annotated[str | None, typer.Option(help="paper or code (the public pre-release).")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override any key; can be repeated.")
+]
+
+
+def _overrides(given: list[str] | None, reading: str | None) -> list[str]:
+    return [*([f"reading={reading}"] if reading else []), *(given or [])]
+
+
+def presets(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Print this preset.")] = None,
+    profile: Profile = None,
+    reading: Reading = None,
+    overrides: Overrides = None,
+) -> None:
+    """Lists the shipped presets, or prints one: as it ships, or resolved with a profile, a reading or overrides.
+
+    Example: lung-srad presets lung_srad --reading code
+    """
+    from lung_srad.config import dump_preset, load_preset, preset_names, preset_text
+    from lung_srad.runs import check_preset
+
+    changes = _overrides(overrides, reading)
+    if name is None:
+        for each in preset_names():
+            preset = load_preset(each)
+            figure = f"{preset.printed.four_class.score:.2f}" if preset.printed else "-"
+            typer.echo(f"{each:<18} {preset.title:<34} printed Score {figure}")
+    elif profile is None and not changes and not name.endswith(".toml"):
+        typer.echo(preset_text(name), nl=False)
+    else:
+        preset = load_preset(name, profile=profile, overrides=changes)
+        check_preset(preset)
+        typer.echo(dump_preset(preset), nl=False)
+
+
+def train(
+    names: Annotated[list[str], typer.Argument(metavar="PRESET...", help="Shipped presets, or .toml files.")],
+    data: Data,
+    seeds: Annotated[str, typer.Option(help="One seed, or several: 1-5 or 1,3,7.")] = "1",
+    out: Annotated[Path, typer.Option(help="Folder for the runs.")] = Path("runs"),
+    split: Split = None,
+    profile: Profile = None,
+    reading: Reading = None,
+    overrides: Overrides = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Official checkpoint to start from (or LUNG_SRAD_WEIGHTS).")
+    ] = None,
+    init_from: Annotated[Path | None, typer.Option(metavar="RUN", help="Run whose weights to start from.")] = None,
+    refit: Annotated[bool, typer.Option(help="Train again on all training patients for the chosen epoch.")] = True,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue runs that were cut off; skip finished ones.")
+    ] = False,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; by default torch's choice.")] = None,
+) -> None:
+    """Trains systems, one run per preset and seed, and prints their table; exit code 1 if a run failed.
+
+    Example: lung-srad train dass_finetuning lung_srad --data icbhi:ICBHI_final_database --seeds 1-5 --resume
+    """
+    import torch
+
+    from lung_srad.cli.screen import show, work
+    from lung_srad.config import load_preset
+    from lung_srad.datasets import open_dataset
+    from lung_srad.training import results_table, run_grid
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    if weights is not None and init_from is not None:
+        raise typer.BadParameter("--weights and --init-from are two starts; give one")
+    changes = _overrides(overrides, reading) + ([] if refit else ["training.refit=false"])
+    chosen = [load_preset(name, profile=profile, overrides=changes) for name in names]
+    dataset = open_dataset(data, split=split)
+    start, numbers = weights or init_from, _numbers(seeds)
+    with work() as report:
+        ended = list(run_grid(chosen, numbers, dataset, out=out, start_from=start, resume=resume, report=report))
+    if os.environ.get("RANK", "0") != "0":  # one process of several speaks
+        return
+    for outcome in ended:
+        typer.echo(f"{outcome.folder.path}: {outcome.state}", err=True)
+        if outcome.error:
+            typer.echo(f"error: {outcome.error}", err=True)
+    if finished := [outcome.folder for outcome in ended if outcome.folder.finished]:
+        show(results_table(finished))
+    if any(outcome.state == "failed" for outcome in ended):
+        raise typer.Exit(1)
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")],
+    data: Data,
+    split: Annotated[str, typer.Option(help="The part to predict.")] = "test",
+    scheme: Annotated[str | None, typer.Option(help="ICBHI: official, official-clean or fold-0 to fold-4.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="CSV", help="Where the predictions go.")] = None,
+) -> None:
+    """Predicts one part of some data with a run's weights; prints scores where labels are known.
+
+    Example: lung-srad evaluate runs/lung_srad/seed1 --data table:my_recordings.csv --split all
+    """
+    from lung_srad.cli.screen import show, work
+    from lung_srad.datasets import open_dataset
+    from lung_srad.evaluation import Table, measured, write_predictions
+    from lung_srad.training import evaluate as predict
+
+    dataset = open_dataset(data, split=scheme)
+    with work() as report:
+        predictions = predict(run, dataset, split=split, report=report)
+    target = out or run / f"predictions_{dataset.name}_{split}.csv"
+    write_predictions(target, predictions)
+    if (predictions.label >= 0).any():
+        row = measured(str(run), [predictions.scores(normal=dataset.normal)], rule="headline weights")
+        show(Table((row,), title=f"{data}, {split}, in per cent"))
+    typer.echo(f"{len(predictions)} predictions in {target}", err=True)
+
+
+def table(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUNS...", help="Run folders, or folders above them.")],
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write it as CSV, at full precision.")] = None,
+) -> None:
+    """Prints the scores of finished runs under every rule, mean ± std over seeds, beside the printed figures.
+
+    Example: lung-srad table runs --csv table.csv
+    """
+    from lung_srad.cli.screen import show
+    from lung_srad.training import find_runs, results_table
+
+    result = results_table(find_runs(runs))
+    show(result)
+    if csv is not None:
+        _write(csv, result.csv())
+
+
+def _write(path: Path, text: str) -> None:
+    from lung_srad.errors import RunError, message
+    from lung_srad.files import replacing
+
+    try:
+        with replacing(path) as file:
+            file.write(text.encode())
+    except OSError as error:
+        raise RunError(message(path, str(error), "a file that can be written", "choose another path")) from error
+
+
+def _numbers(text: str) -> list[int]:
+    """Returns the seeds in "1-5" or "1,3,7"."""
+    numbers: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        if not first.isdigit() or (last and not last.isdigit()) or (last and int(last) < int(first)):
+            raise typer.BadParameter(f"--seeds {text!r}: give whole numbers, e.g. 1-5 or 1,3,7")
+        numbers += range(int(first), int(last or first) + 1)
+    return list(dict.fromkeys(numbers))
