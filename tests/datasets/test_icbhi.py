@@ -215,7 +215,6 @@ STRUCTURE = [  # kind, file that is named, how to make it
     ("split line", "official_split.txt", split_line("105_1b1_Al_sc_LittC2SE\tvalidation")),
     ("split line", "official_split.txt", split_line("105_1b1_Al_sc_LittC2SE")),
     ("split line", "official_split.txt", split_line("somebody\ttrain")),
-    ("split file", "official_split.txt", lambda corpus: (corpus / "official_split.txt").unlink()),
     (
         "split file",
         "official_split.txt",
@@ -273,16 +272,18 @@ def test_a_patient_without_a_fold_is_a_defect(corpus):
     (corpus / "patient_list_foldwise.txt").write_text("101 0\n102 1\n104 7\n")
     report = ICBHI(corpus, "fold-0").validate(audio=False)
     assert sorted(kinds(report)) == ["no split", "no split", "split line"]
-    (corpus / "patient_list_foldwise.txt").unlink()
-    assert kinds(ICBHI(corpus, "fold-0").validate(audio=False)) == ["split file"]
 
 
-def test_without_a_split_file_counts_are_still_given(corpus):
-    (corpus / "official_split.txt").unlink()
+def test_without_side_files_the_published_lists_are_taken(corpus):
+    for name in ("official_split.txt", "patient_list_foldwise.txt"):
+        (corpus / name).unlink()
     report = ICBHI(corpus).validate(audio=False)
-    assert report.total.cycles == 8
-    assert list(report.by_split) == ["no split"]
-    assert "name it with split_file" in str(report.defects[0])
+    assert any("official_split.txt is not beside the recordings" in notice for notice in report.notices)
+    assert report.by_split["test"].recordings == 2  # 101_1b1_Al_sc and 104_1b1_Pl_sc; the other two are made up
+    assert kinds(report) == ["no split"] * 2
+    folds = ICBHI(corpus, "fold-0").validate(audio=False)
+    assert folds.ok
+    assert any("patient_list_foldwise.txt is not beside" in notice for notice in folds.notices)
 
 
 def test_a_split_file_from_elsewhere_is_taken(corpus, tmp_path):

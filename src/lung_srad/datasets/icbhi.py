@@ -13,6 +13,7 @@ from lung_srad.datasets.splits import read_pairs
 from lung_srad.errors import DataError, message, nearest
 
 SCHEMES = ("official", "official-clean", "fold-0", "fold-1", "fold-2", "fold-3", "fold-4")
+PUBLISHED = Path(__file__).with_name("published")  # the database's own lists; many downloads lack them
 # The organisers' split file calls this recording Meditron; what they ship, and corrected copies, LittC2SE.
 _TRUE_NAMES = {"226_1b1_Pl_sc": "226_1b1_Pl_sc_LittC2SE"}
 _NAMED = 5  # absent recordings that are named one by one, where there are no more
@@ -32,7 +33,7 @@ class ICBHI(Dataset):
         root: the folder that holds ``audio_and_txt_files/``, or the folder of the recordings itself.
         split: ``official`` (as published: patients 156 and 218 are on both sides), ``official-clean`` (those
             patients are left out of training), or ``fold-0`` to ``fold-4`` (that fold is the test part).
-        split_file: the official split file; by default looked for in root and beside it.
+        split_file: the official split file; by default looked for in root and beside it, else the published one.
 
     Raises:
         DataError: the folder or the given split file is not there, or the split is unknown.
@@ -81,13 +82,7 @@ class ICBHI(Dataset):
 
     def _read_official(self, files: Files) -> Official:
         """Returns what the split file says; the folds use it too, for the names, where it is there."""
-        path = self._split_file or self._side_file(SPLIT_FILE)
-        if path is None:
-            if self.split.startswith("official"):
-                seen = f"is not in {shown(str(self.location))} or beside it"
-                remedy = f"put {SPLIT_FILE} of the database there, or name it with split_file"
-                files.blame(SPLIT_FILE, "split file", seen, allowed="lines: name, train or test", remedy=remedy)
-            return {}
+        path = self._split_file or self._side_file(SPLIT_FILE, files)
         pairs, defects = read_pairs(path, ("train", "test"))
         files.defects += defects
         official: Official = {}
@@ -122,12 +117,7 @@ class ICBHI(Dataset):
 
     def _fold_sides(self, files: Files) -> dict[str, str]:
         """Returns key -> split where one fold of patients is the test part."""
-        path = self._side_file(FOLD_FILE)
-        if path is None:
-            seen = f"is not in {shown(str(self.location))} or beside it"
-            remedy = f"put {FOLD_FILE} there, or use the split 'official'"
-            files.blame(FOLD_FILE, "split file", seen, allowed="lines: patient, fold", remedy=remedy)
-            return dict.fromkeys(files.names, "")
+        path = self._side_file(FOLD_FILE, files)
         folds, defects = read_pairs(path, "01234")
         files.defects += defects
         for patient in sorted({name.patient for name in files.names.values()} - folds.keys()):
@@ -136,10 +126,13 @@ class ICBHI(Dataset):
         fold = self.split.removeprefix("fold-")
         return {key: "test" if folds.get(name.patient) == fold else "train" for key, name in files.names.items()}
 
-    def _side_file(self, name: str) -> Path | None:
-        """Returns one of the database's text files, from the root or beside it."""
-        folders = (self.location, self.folder, self.location.resolve().parent)
-        return next((folder / name for folder in folders if (folder / name).is_file()), None)
+    def _side_file(self, name: str, files: Files) -> Path:
+        """Returns one of the database's text files: from the root, from beside it, or the copy in this package."""
+        for folder in (self.location, self.folder, self.location.resolve().parent):
+            if (folder / name).is_file():
+                return folder / name
+        files.notices.append(f"{name} is not beside the recordings; the published one is taken")
+        return PUBLISHED / name
 
 
 def _take_official_names(files: Files, official: Official) -> None:
