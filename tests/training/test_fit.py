@@ -400,6 +400,13 @@ def test_classes_are_matched_by_name_and_labels_may_be_absent(finished, workplac
         evaluate(run, home, split="tset")
 
 
+def test_an_evaluation_says_how_far_it_is(finished, dataset):
+    heard = []
+    evaluate(finished("lung_srad", THREE), dataset, report=lambda *said: heard.append(said))
+    assert heard[0] == ("reading recordings", 1, 12)
+    assert heard[-1] == ("classifying", 12, 12)
+
+
 def test_other_data_is_scored_from_the_weights(finished, workplace):
     run = finished("lung_srad", THREE)
     path = workplace / "corpus" / "other.csv"

@@ -65,7 +65,7 @@ def test_a_run_cut_off_again_and_again_equals_the_unbroken_one(finished, train, 
     assert any("scoring" in cut for cut in cuts)
 
 
-@pytest.mark.parametrize("place", [1, *range(42, CALLS + 1, 4)])
+@pytest.mark.parametrize("place", [1, 43, 47, 54])
 def test_a_run_cut_off_anywhere(finished, train, place):
     with pytest.raises(Cut):
         train("paper", report=cut_at(place))

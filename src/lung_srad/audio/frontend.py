@@ -32,7 +32,7 @@ class Frontend(nn.Module):
     colour of the stethoscope; what remains is divided by twice its deviation).
 
     Raises:
-        ConfigError: an unknown normalisation or resampler.
+        ConfigError: an unknown normalisation or resampler, or a length that is not positive.
     """
 
     def __init__(
@@ -49,6 +49,9 @@ class Frontend(nn.Module):
             hint = nearest(normalize, NORMALIZATIONS)
             raise ConfigError(message("normalize", repr(normalize), f"allowed: {', '.join(NORMALIZATIONS)}", hint))
         require_resampler(resampler)
+        for name, value in (("seconds", seconds), ("frames", frames)):
+            if not value > 0:
+                raise ConfigError(message(name, f"{value}", "allowed: more than 0", "the paper takes 8 s, 1024 frames"))
         self.sample_rate, self.seconds, self.frames = sample_rate, seconds, frames
         self.normalization, self.resampler = normalize, resampler
         self.fbank = KaldiFbank(sample_rate=sample_rate, mels=_MELS)

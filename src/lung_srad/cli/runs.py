@@ -112,6 +112,7 @@ def evaluate(
     from lung_srad.cli.screen import show, work
     from lung_srad.datasets import open_dataset
     from lung_srad.evaluation import Table, measured, write_predictions
+    from lung_srad.runs import RunFolder
     from lung_srad.training import evaluate as predict
 
     dataset = open_dataset(data, split=scheme)
@@ -120,7 +121,8 @@ def evaluate(
     target = out or run / f"predictions_{dataset.name}_{split}.csv"
     write_predictions(target, predictions)
     if (predictions.label >= 0).any():
-        row = measured(str(run), [predictions.scores(normal=dataset.normal)], rule="headline weights")
+        normal = RunFolder(run).facts()["normal"]
+        row = measured(str(run), [predictions.scores(normal=normal)], rule="headline weights")
         show(Table((row,), title=f"{data}, {split}, in per cent"))
     typer.echo(f"{len(predictions)} predictions in {target}", err=True)
 

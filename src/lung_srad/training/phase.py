@@ -125,7 +125,7 @@ class Phase:
         settings = self.job.preset.optimizer
         low = settings.learning_rate * settings.final_fraction
         cosine = (1 + math.cos(math.pi * epoch / self.job.preset.training.epochs)) / 2
-        warm = min(1.0, step / settings.warmup_steps) if settings.warmup_steps else 1.0
+        warm = min(1.0, step / max(1, settings.warmup_steps))
         rate = warm * (low + (settings.learning_rate - low) * cosine)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -150,7 +150,7 @@ class Phase:
                 preset=self.job.preset,
                 world=self.job.world,
                 class_names=self.job.corpus.dataset.class_names,
-                heard=partial(self._tell, epoch, progress.step, f", scoring {part}"),
+                progress=partial(self._tell_scoring, epoch, progress.step, part),
             )
             scores = self._note(part, predictions)
             if self.job.world.leader:
@@ -169,6 +169,9 @@ class Phase:
     def _tell(self, epoch: int, step: int, doing: str = "") -> None:
         epochs = self.job.preset.training.epochs
         self.job.report(f"{self.folder.path.name}, epoch {epoch}/{epochs}{doing}", step, self.steps * epochs)
+
+    def _tell_scoring(self, epoch: int, step: int, part: str, done: int, total: int) -> None:
+        self._tell(epoch, step, f", scoring {part} {done}/{total}")
 
     def _save(self, progress: Progress, log: RunLog) -> Progress:
         progress = replace(progress, log_bytes=log.flush())
@@ -204,9 +207,12 @@ def predict(
     preset: Preset,
     world: World,
     class_names: tuple[str, ...],
-    heard: Callable[[], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Predictions:
-    """Returns class probabilities of every cycle of a part; a silent cycle has none. ``heard`` is called per batch."""
+    """Returns class probabilities of every cycle of a part; a silent cycle has none.
+
+    ``progress`` is called with this process's cycles, those done and in all.
+    """
     net.eval()
     cycles, audible = corpus.parts[part], corpus.audible(part)
     own = audible[world.rank :: world.size]
@@ -217,8 +223,8 @@ def predict(
         if not logits.isfinite().all():  # never mistaken for silence, which has no answer
             raise _not_finite(f"the network's answers for {part!r} are not finite")
         rows += list(logits.double().softmax(1).cpu().numpy())
-        if heard is not None:
-            heard()
+        if progress is not None:
+            progress(len(rows), len(own))
     answers: dict[str, np.ndarray] = {}
     for found in world.collect(dict(zip((cycle.id for cycle in own), rows, strict=True))):
         answers |= found

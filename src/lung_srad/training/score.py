@@ -37,8 +37,15 @@ def evaluate(
     frontend = net.backbone.frontend.cpu()
     cache = FeatureCache(cache_folder(), frontend)
     silent = cache.prepare(cycles, report and partial(report, "reading recordings"))
-    corpus = Corpus(dataset, {split: cycles}, frozenset(silent), (), cache, frontend)
-    return predict(net, corpus, split, preset=model.preset, world=World(0, 1, device), class_names=model.class_names)
+    return predict(
+        net,
+        Corpus(dataset, {split: cycles}, frozenset(silent), (), cache, frontend),
+        split,
+        preset=model.preset,
+        world=World(0, 1, device),
+        class_names=model.class_names,
+        progress=report and partial(report, "classifying"),
+    )
 
 
 def score(run: str | Path | RunFolder, dataset: Dataset, *, split: str = "test") -> Scores:

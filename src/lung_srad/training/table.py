@@ -46,6 +46,8 @@ def results_table(runs: Sequence[RunFolder]) -> Table:
     for group in sorted(systems.values(), key=_order):
         preset = group[0].config()
         rows += _rows(preset, [run.result() for run in group])
+        if _headline(group[0]) is None:
+            notes.append(f"{preset.title}: no validation Score, so the last epoch is the headline.")
         if preset.printed and preset.printed.note:
             notes.append(f"{preset.title}: {preset.printed.note}")
     if len(done) < len(runs):
@@ -64,6 +66,11 @@ def _order(group: list[RunFolder]) -> tuple[bool, float, str]:
     preset = group[0].config()
     score = preset.printed.four_class.score if preset.printed else 0.0
     return preset.printed is None, score, group[0].path.parent.name
+
+
+def _headline(run: RunFolder) -> dict[str, Any] | None:
+    """Returns the scores of the rule by which systems are compared; None where it had nothing to go by."""
+    return next(rule["scores"] for rule in run.result()["rules"] if rule["headline"])
 
 
 def _rows(preset: Preset, results: list[dict[str, Any]]) -> list[Row]:

@@ -1,0 +1,159 @@
+"""Many runs from one command, their table, and the verbs that do it."""
+
+import csv
+import io
+import shutil
+import statistics
+
+import pytest
+import small_runs
+from typer.testing import CliRunner
+
+from lung_srad.cli import app
+from lung_srad.errors import ConfigError, RunError
+from lung_srad.evaluation import read_predictions
+from lung_srad.runs import RunFolder
+from lung_srad.training import find_runs, results_table, run_grid
+
+RUN = CliRunner()
+SETS = [f"--set={pair}" for pair in (f"backbone.name={small_runs.BACKBONE}", *small_runs.SMALL)]
+
+
+@pytest.fixture
+def train(workplace, tmp_path):
+    """Returns a function that runs the verb with small presets."""
+
+    def run(*words):
+        own = [f"--data=table:{workplace / 'corpus' / 'table.csv'}", f"--out={tmp_path / 'runs'}", "--profile=small"]
+        return RUN.invoke(app, ["train", *own, *SETS, "--set=smoothing.blocks=[0]", *words])
+
+    return run
+
+
+def states(outcomes):
+    return [(o.folder.path.parent.name, o.folder.path.name, o.state) for o in outcomes]
+
+
+def test_a_grid_goes_seed_by_seed_and_resumes_what_is_there(preset, dataset, tmp_path):
+    systems = [preset("dass_finetuning"), preset("lung_srad", "training.refit=false")]
+    asked = [(n, f"seed{s}") for s in (1, 2) for n in ("dass_finetuning-small", "lung_srad-small")]
+    first = list(run_grid(systems, [1, 2], dataset, out=tmp_path))
+    assert states(first) == [(*run, "trained") for run in asked]
+    again = list(run_grid(systems, [1, 2], dataset, out=tmp_path, resume=True))
+    assert states(again) == [(*run, "was finished") for run in asked]
+    refused = list(run_grid(systems[:1], [1], dataset, out=tmp_path))
+    assert refused[0].state == "failed"
+    assert "--resume" in refused[0].error
+
+
+def test_a_finished_run_of_another_preset_is_not_taken_for_this_one(preset, dataset, tmp_path):
+    list(run_grid([preset("dass_finetuning")], [1], dataset, out=tmp_path))
+    other = preset("dass_finetuning", "optimizer.learning_rate=5e-4")
+    (outcome,) = run_grid([other], [1], dataset, out=tmp_path, resume=True)
+    assert (outcome.state, "preset" in outcome.error) == ("failed", True)
+
+
+def test_a_run_that_somebody_works_on_is_passed_over(preset, dataset, tmp_path):
+    held = RunFolder(tmp_path / "dass_finetuning-small" / "seed1")
+    with held.lock():
+        outcomes = list(run_grid([preset("dass_finetuning")], [1, 2], dataset, out=tmp_path, resume=True))
+    assert states(outcomes) == [
+        ("dass_finetuning-small", "seed1", "busy"),
+        ("dass_finetuning-small", "seed2", "trained"),
+    ]
+
+
+def test_two_presets_for_one_folder_are_refused(preset, dataset, tmp_path):
+    with pytest.raises(ConfigError, match="dass_finetuning-small twice"):
+        list(run_grid([preset("dass_finetuning")] * 2, [1], dataset, out=tmp_path))
+
+
+def test_the_table_gives_mean_and_deviation_over_seeds_beside_the_printed_figures(preset, dataset, tmp_path):
+    list(run_grid([preset("lung_srad"), preset("dass_smoothing")], [1, 2, 3], dataset, out=tmp_path))
+    (tmp_path / "lung_srad-small" / "seed3" / "result.json").unlink()
+    table = results_table(find_runs([tmp_path]))
+    assert [row.system for row in table.rows] == (
+        ["DASS + smoothing (profile small)"] * 4
+        + ["DASS + smoothing"]
+        + ["Lung-SRAD (profile small)"] * 4
+        + ["Lung-SRAD"]
+    )
+    ours, printed = table.rows[5], table.rows[9]
+    assert (ours.rule, ours.seeds, ours.cycles) == ("best on validation", 2, 28)
+    results = [RunFolder(tmp_path / "lung_srad-small" / f"seed{seed}").result() for seed in (1, 2)]
+    scores = [rule["scores"]["score"] for result in results for rule in result["rules"] if rule["headline"]]
+    assert (ours.score.mean, ours.score.std) == (statistics.fmean(scores), statistics.stdev(scores))
+    assert (printed.score.mean, printed.score.std, printed.cycles, printed.seeds) == (64.48, 0.25, 4142, 5)
+    assert any("68.51, not 68.40" in note for note in table.notes)
+    assert any("seed3" in note for note in table.notes)
+
+
+def test_runs_of_different_settings_are_not_averaged(preset, dataset, tmp_path):
+    list(run_grid([preset("dass_finetuning")], [1], dataset, out=tmp_path / "a"))
+    list(run_grid([preset("dass_finetuning", "training.epochs=3")], [2], dataset, out=tmp_path / "b"))
+    rows = results_table(find_runs([tmp_path])).rows
+    assert [row.seeds for row in rows if row.rule == "best on validation"] == [1, 1]
+
+
+def test_a_place_without_a_finished_run_is_an_error(finished, tmp_path):
+    with pytest.raises(RunError, match="no run here"):
+        find_runs([tmp_path])
+    shutil.copytree(finished().path, tmp_path / "seed1")
+    (tmp_path / "seed1" / "result.json").unlink()
+    with pytest.raises(RunError, match="no finished run"):
+        results_table(find_runs([tmp_path]))
+
+
+def test_train_table_and_evaluate_from_the_shell(train, workplace, tmp_path):
+    done = train("dass_smoothing", "lung_srad", "--seeds=1,2", "--no-refit")
+    assert done.exit_code == 0, done.stderr
+    assert "| Lung-SRAD (profile small) | best on validation | " in done.stdout
+    assert done.stderr.count(": trained") == 4
+    again = train("lung_srad", "--seeds=1-2", "--no-refit", "--resume")
+    assert again.stderr.count(": was finished") == 2
+    refused = train("lung_srad", "--no-refit")
+    assert (refused.exit_code, "error: " in refused.stderr) == (1, True)
+    target = tmp_path / "table.csv"
+    assert RUN.invoke(app, ["table", str(tmp_path / "runs"), f"--csv={target}"]).stdout == done.stdout
+    rows = list(csv.DictReader(io.StringIO(target.read_text())))
+    assert {row["seeds"] for row in rows if row["epoch"] in ("last epoch", "printed in the paper")} == {"2", "5"}
+    run, data = tmp_path / "runs" / "lung_srad-small" / "seed1", workplace / "corpus" / "table.csv"
+    judged = RUN.invoke(app, ["evaluate", str(run), f"--data=table:{data}", f"--out={tmp_path / 'p.csv'}"])
+    assert judged.exit_code == 0, judged.stderr
+    recorded = RunFolder(run).select.read_predictions(RunFolder(run).result()["selected_epoch"], "test")
+    assert (read_predictions(tmp_path / "p.csv").probabilities == recorded.probabilities).all()
+
+
+def test_readings_lie_side_by_side(train, tmp_path):
+    assert train("lung_srad", "--reading=code", "--no-refit").exit_code == 0
+    assert train("lung_srad", "--no-refit").exit_code == 0
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["lung_srad-code-small", "lung_srad-small"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (["lung_srd"], 1, "did you mean 'lung_srad'?"),
+        (["lung_srad", "--set=training.epoch=3"], 1, "'epochs'"),
+        (["lung_srad", "--set=backbone.framez=3"], 1, "did you mean 'frames'?"),
+        (["lung_srad", "--set=backbone.frames=0"], 1, "more than 0"),
+        (["lung_srad", "--weights=nowhere.pth"], 1, "nowhere.pth"),
+        (["lung_srad", "--init-from=nowhere"], 1, "nowhere"),
+        (["lung_srad", "--seeds=5-1"], 2, "5-1"),
+        (["lung_srad", "--weights=a.pth", "--init-from=b"], 2, "give one"),
+    ],
+)
+def test_wrong_words_end_in_one_message(train, tmp_path, words, code, text):
+    result = train(*words)
+    assert result.exit_code == code
+    assert text in result.stderr.replace("\n│ ", " ")
+    assert not list((tmp_path / "runs").rglob("result.json"))
+
+
+def test_presets_lists_prints_and_resolves():
+    listed = RUN.invoke(app, ["presets"]).stdout
+    assert len(listed.splitlines()) == 6
+    assert "64.48" in listed
+    assert RUN.invoke(app, ["presets", "lung_srad"]).stdout.startswith("# Table 2, row 6")
+    resolved = RUN.invoke(app, ["presets", "lung_srad", "--reading=code"]).stdout
+    assert 'form = "mean_of_logs"' in resolved
