@@ -32,8 +32,9 @@ Made {date} by `python benchmarks/results.py --data icbhi:PATH --runs runs`, at 
 
 **This is a functional check, not a comparison of methods.** The data are a part of ICBHI 2017 ({recordings} of 920
 recordings, {train} training and {test} test cycles, official split); the model is `dass_tiny` (1.86 M parameters),
-trained from random weights for a few epochs (`--profile small`). The paper's figures are for all recordings and for
-DASS-medium distilled on AudioSet; they stand here so that whoever has both can compare.
+trained from random weights for a few epochs (`--profile small`, which also weights the classes and leaves out the half
+step of the code reading). The paper's figures are for all recordings and for DASS-medium distilled on AudioSet; they
+stand here so that whoever has both can compare.
 
 The official split of this part is a shift of the device: most training cycles are Meditron, many test cycles
 Litt3200, of which training has 41. Calling everything normal scores 50; no simple system with honest selection
@@ -62,7 +63,7 @@ at least 40 % (chance: 25), and each class is predicted at least once on the tes
 
 ## All six systems in both readings, two epochs
 
-That each trains from one command. Nothing else is to be read from two epochs of run A alone.
+That each trains from one command. Nothing else is to be read from two epochs of run A alone. {above}
 
 ```
 lung-srad train dass_finetuning dass_smoothing dass_ast_mix dass_freq_mix dass_time_mix lung_srad \\
@@ -139,13 +140,21 @@ def learns(run: RunFolder, classes: Sequence[str]) -> str:
     predicted = phase.read_predictions(result["selected_epoch"], "test").predicted
     counts = [int((predicted == index).sum()) for index in range(len(classes))]
     balanced = result["train_last_epoch"]["balanced_accuracy"]
-    score = next(rule["scores"]["score"] for rule in result["rules"] if rule["headline"])
+    headline = next(rule["scores"] for rule in result["rules"] if rule["headline"])
+    score = result["rules"][0]["scores"]["score"] if headline is None else headline["score"]
     fall = 100 * (1 - last / first)
     yes = fall >= 10 and balanced >= 40 and min(counts) > 0
     name = f"{run.path.parent.name}, {run.path.name}"
     cells = [name, f"{first:.3f} → {last:.3f} (−{fall:.0f} %)", f"{balanced:.1f}", " / ".join(map(str, counts))]
     verdict = f"{score:.2f}, {'above' if score > 50 else 'not above'} 50"
     return f"| {' | '.join(cells)} | {'yes' if yes else '**no**'} | {verdict} |"
+
+
+def above_always_normal(runs: Sequence[RunFolder]) -> str:
+    """Returns which runs' headlines exceed 50, in words."""
+    headlines = {run.path.parent.name: rule for run in runs for rule in run.result()["rules"] if rule["headline"]}
+    above = [name for name, rule in headlines.items() if rule["scores"] and rule["scores"]["score"] > 50]
+    return f"Above always-normal (50): {', '.join(above) or 'none of them'}."
 
 
 def main() -> None:
@@ -169,6 +178,7 @@ def main() -> None:
         classes=" / ".join(data.class_names),
         learns="\n".join(cells),
         short=results_table(short).markdown(),
+        above=above_always_normal(short),
     )
     args.out.write_text(page, encoding="utf-8")
     print(f"wrote {args.out}")

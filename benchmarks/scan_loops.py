@@ -7,6 +7,7 @@ data flow: four copies of the tokens, a scan, a merge. The projections come in a
 """
 
 import argparse
+import datetime
 import statistics
 import time
 from collections.abc import Callable
@@ -111,11 +112,15 @@ def main() -> None:
     step["indexed"] = seconds(net, x, "indexed", backward=True)  # minutes at full size: once
 
     rows = [f"# The scan against loops over time: {args.model}, 1 x 128 x {args.frames}, float32", ""]
-    rows += [machine_line(), ""]
+    rows += [f"{datetime.date.today()}, {machine_line()}", ""]
     rows += ["| scan | forward, s | over torch | forward + backward, s | over torch |", "|---|---|---|---|---|"]
     for name in ("torch", *LOOPS):
         cells = [f"{times[name]:.3f} | {times[name] / times['torch']:.2f}" for times in (forward, step)]
         rows.append(f"| {name} | {' | '.join(cells)} |")
+    asked = {"forward over unbound": (forward["unbound"] / forward["torch"], 1.7)}
+    asked["forward + backward over unbound"] = (step["unbound"] / step["torch"], 2.0)
+    asked["forward + backward over indexed"] = (step["indexed"] / step["torch"], 15.0)
+    rows += ["", *(f"- {name}: {got:.1f}, at least {least:g} asked for" for name, (got, least) in asked.items())]
     rows += ["", f"Medians of {args.runs} runs in turn after one to warm up; forward + backward of `indexed`: one run."]
     agree = ", ".join(f"{name} {share:.0e}" for name, share in apart.items())
     rows += [f"Largest difference of a logit, as a share of the largest: {agree}.", ""]

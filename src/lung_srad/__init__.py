@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lung_srad import audio, datasets, errors, kernels, method
+    from lung_srad.config import load_preset
     from lung_srad.method import spectral_response
     from lung_srad.models import create_model, mixing_matrix
     from lung_srad.training import evaluate, fit, score
@@ -27,6 +28,7 @@ __all__ = [
     "evaluate",
     "fit",
     "kernels",
+    "load_preset",
     "method",
     "mixing_matrix",
     "score",
@@ -38,6 +40,7 @@ _ROOM_OF = {
     "create_model": "models",
     "evaluate": "training",
     "fit": "training",
+    "load_preset": "config",
     "mixing_matrix": "models",
     "score": "training",
     "spectral_response": "method",

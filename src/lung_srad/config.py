@@ -18,37 +18,23 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lung_srad.errors import ConfigError, message, nearest
 
-READINGS: dict[str, dict[str, Any]] = {  # DECISIONS #1 to #12
-    "paper": {
-        "objective.stop_gradient": "mixed",
-        "objective.project_on": "both",
-        "objective.train_projector": True,
-        "objective.form": "log_of_mean",
-        "objective.anchor": "original",
-        "objective.positive": "holds_anchor",
-        "objective.reduction": "mean",
-        "objective.lam": "true",
-        "smoothing.site": "c",
-        "augment.masks": 1,
-        "augment.probability": 1.0,
-        "optimizer.name": "adam",
-        "optimizer.half_step": False,
-    },
-    "code": {
-        "objective.stop_gradient": "original",
-        "objective.project_on": "mixed",
-        "objective.train_projector": False,
-        "objective.form": "mean_of_logs",
-        "objective.anchor": "mixed",
-        "objective.positive": "holds_anchor",
-        "objective.reduction": "mean",
-        "objective.lam": "true",
-        "smoothing.site": "a",
-        "augment.masks": 2,
-        "augment.probability": 0.841,
-        "optimizer.name": "adamw",
-        "optimizer.half_step": True,
-    },
+_ROWS: dict[str, tuple[Any, Any]] = {  # key: (the paper, the public pre-release); DECISIONS.md, table
+    "objective.stop_gradient": ("mixed", "original"),
+    "objective.project_on": ("both", "mixed"),
+    "objective.train_projector": (True, False),
+    "objective.form": ("log_of_mean", "mean_of_logs"),
+    "objective.anchor": ("original", "mixed"),
+    "objective.positive": ("holds_anchor", "holds_anchor"),
+    "objective.reduction": ("mean", "mean"),
+    "objective.lam": ("true", "true"),
+    "smoothing.site": ("c", "a"),
+    "augment.masks": (1, 2),
+    "augment.probability": (1.0, 0.841),
+    "optimizer.name": ("adam", "adamw"),
+    "optimizer.half_step": (False, True),
+}
+READINGS: dict[str, dict[str, Any]] = {
+    name: {key: values[column] for key, values in _ROWS.items()} for column, name in enumerate(("paper", "code"))
 }
 
 
@@ -200,7 +186,7 @@ def load_preset(source: str | Path, *, profile: str | None = None, overrides: It
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
             raise ConfigError(message("--set", repr(text), "key=value, e.g. training.epochs=10", "add the value"))
-        _assign(data, key.strip(), _value(value.strip()))
+        _override(data, key.strip(), _value(value.strip()))
         recorded = data.setdefault("overrides", [])
         if isinstance(recorded, list):  # anything else is refused below
             recorded.append(text)
@@ -273,6 +259,24 @@ def _value(text: str) -> Any:
     except (tomllib.TOMLDecodeError, RecursionError):
         return text
     return found["value"] if len(found) == 1 else text
+
+
+def _override(data: dict[str, Any], key: str, value: Any) -> None:
+    """Assigns what ``--set`` gives; a new reading takes back what a resolved file has from its own reading."""
+    table = key.partition(".")[0]
+    if table != key and table in Preset.model_fields and table not in data:
+        remedy = "take a preset that has it, e.g. dass_smoothing, or copy one and add the table"
+        raise ConfigError(message("--set", repr(key), f"this preset has no [{table}]", remedy))
+    if key == "reading":
+        for row, filled in READINGS.get(str(data.get("reading", "paper")), {}).items():
+            table, name = row.split(".")
+            if isinstance(data.get(table), dict) and data[table].get(name) == filled:
+                del data[table][name]
+        if isinstance(data.get("profile"), str):  # what a profile says of these keys stays
+            for row, own in _flat(_profile(data["profile"])).items():
+                if row in _ROWS:
+                    _assign(data, row, own)
+    _assign(data, key, value)
 
 
 def _assign(data: dict[str, Any], key: str, value: Any) -> None:

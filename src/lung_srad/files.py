@@ -1,9 +1,11 @@
-"""Writing a file in one step: a reader, or a run after a kill, finds the old file or the whole new one."""
+"""Files written in one step, so that a reader, or a run after a kill, finds the old or the whole new one; hashes."""
 
+import hashlib
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,3 +31,19 @@ def remove_leftovers(folder: Path) -> None:
     """Removes what a killed writer left behind in a folder that has no other writer."""
     for temporary in folder.glob(".*.tmp"):
         temporary.unlink(missing_ok=True)
+
+
+def sha256(path: Path) -> str:
+    """Returns the hash of a file's bytes in hexadecimal digits; read again only where size or time of change is new.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    status = path.stat()
+    return _sha256(path, status.st_size, status.st_mtime_ns)
+
+
+@cache
+def _sha256(path: Path, size: int, changed: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

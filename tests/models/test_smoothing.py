@@ -106,7 +106,7 @@ def test_gradients_pass(net: Classifier, features: Tensor):
 @pytest.mark.parametrize(
     ("options", "error", "text"),
     [
-        ({"stage": 4}, ShapeError, "stage: no stage 4; stages 0-3; Table 1 of the paper"),
+        ({"stage": 4}, ShapeError, "stage: no stage 4; stages 0-3; the paper"),
         ({"stage": -1}, ShapeError, "no stage -1"),
         ({"blocks": (2, 4)}, ShapeError, "block: no block 4; stage 2 has the blocks 0-3; "),
         ({"stage": 0, "blocks": (1,)}, ShapeError, "no block 1; stage 0 has the blocks 0-0"),
@@ -124,3 +124,13 @@ def test_what_cannot_be_smoothed_is_named_and_nothing_is_changed(net: Classifier
 def test_a_backbone_without_blocks_is_refused():
     with pytest.raises(ConfigError, match="backbone: Linear; only state-space backbones"):
         smooth(nn.Linear(2, 2))
+
+
+@pytest.mark.parametrize("site", "abc")
+def test_autocast_leaves_the_residual_sum_in_float32(net: Classifier, features: Tensor, site: str):
+    smooth(net.backbone, stage=2, blocks=(1,), site=site)
+    seen = []
+    net.backbone.layers[2].blocks[1].register_forward_hook(lambda _, x, y: seen.append(y.dtype))
+    with torch.autocast("cpu", torch.bfloat16):
+        net(features)
+    assert seen == [torch.float32]

@@ -1,5 +1,6 @@
 """What every registered objective keeps to."""
 
+import dataclasses
 import inspect
 from typing import get_type_hints
 
@@ -88,3 +89,20 @@ def test_a_class_without_cycles_weighs_nothing(make, net, batch, step):
     assert objective.class_loss.weights is None
     weighted = OBJECTIVES["cross_entropy"](4, (3, 0, 1), class_weights=True)
     assert weighted.class_loss.weights.tolist() == pytest.approx([0.25, 0, 0.75])
+
+
+def test_side_input_reaches_every_pass_of_the_backbone(make, net, batch, step):
+    ids = torch.arange(len(batch.label)).unsqueeze(1)
+    plain, seen = net.backbone.tokens, []
+
+    def tokens(grid, side=None):
+        assert side is not None
+        seen.append(side["text_ids"])
+        return plain(grid) * (1 + side["text_ids"].unsqueeze(2) / 10)
+
+    net.backbone.tokens = tokens
+    with_text = dataclasses.replace(batch, text_ids=ids)
+    losses = make(net.backbone.width)(net, with_text, step())
+    assert losses.total.isfinite()
+    assert torch.equal(seen[0], ids)
+    assert all(torch.equal(each, torch.cat([ids] * (len(each) // len(ids)))) for each in seen[1:])

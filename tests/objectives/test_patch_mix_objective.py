@@ -152,7 +152,7 @@ def test_single_cells_are_those_of_the_slow_reference(net, batch, step):
 def passes(net, monkeypatch):
     """Returns the list of feature vectors of every pass through the backbone, as they come."""
     seen, encode = [], net.backbone.encode
-    monkeypatch.setattr(net.backbone, "encode", lambda grid: seen.append(encode(grid)) or seen[-1])
+    monkeypatch.setattr(net.backbone, "encode", lambda grid, side: seen.append(encode(grid, side)) or seen[-1])
     return seen
 
 
@@ -182,9 +182,9 @@ def test_in_the_paper_the_mixed_samples_do_not_train_the_backbone(net, batch, st
     expected = gradients(net, objective)
     encode, calls = net.backbone.encode, []
 
-    def bare(grid):
+    def bare(grid, side):
         calls.append(grid)
-        features = encode(grid)
+        features = encode(grid, side)
         return features if len(calls) == 1 else torch.tensor(features.tolist())
 
     monkeypatch.setattr(net.backbone, "encode", bare)

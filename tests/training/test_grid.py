@@ -10,6 +10,7 @@ import small_runs
 from typer.testing import CliRunner
 
 from lung_srad.cli import app
+from lung_srad.datasets import Table
 from lung_srad.errors import ConfigError, RunError
 from lung_srad.evaluation import read_predictions
 from lung_srad.runs import RunFolder
@@ -53,6 +54,13 @@ def test_a_finished_run_of_another_preset_is_not_taken_for_this_one(preset, data
     assert (outcome.state, "preset" in outcome.error) == ("failed", True)
 
 
+def test_a_finished_run_of_other_data_is_not_taken_for_this_one(preset, dataset, tmp_path):
+    list(run_grid([preset("dass_finetuning")], [1], dataset, out=tmp_path / "runs"))
+    other = Table(small_runs.write_corpus(tmp_path / "other", silent="p9-1"))
+    (outcome,) = run_grid([preset("dass_finetuning")], [1], other, out=tmp_path / "runs", resume=True)
+    assert (outcome.state, "other data" in outcome.error) == ("failed", True)
+
+
 def test_a_run_that_somebody_works_on_is_passed_over(preset, dataset, tmp_path):
     held = RunFolder(tmp_path / "dass_finetuning-small" / "seed1")
     with held.lock():
@@ -93,6 +101,14 @@ def test_runs_of_different_settings_are_not_averaged(preset, dataset, tmp_path):
     list(run_grid([preset("dass_finetuning", "training.epochs=3")], [2], dataset, out=tmp_path / "b"))
     rows = results_table(find_runs([tmp_path])).rows
     assert [row.seeds for row in rows if row.rule == "best on validation"] == [1, 1]
+
+
+def test_a_run_given_twice_counts_once(finished, tmp_path):
+    run = finished()
+    shutil.copytree(run.path, tmp_path / "copy")
+    table = results_table([run, RunFolder(tmp_path / "copy")])
+    assert {row.seeds for row in table.rows} == {1, 5}
+    assert any("the same run as" in note for note in table.notes)
 
 
 def test_a_place_without_a_finished_run_is_an_error(finished, tmp_path):

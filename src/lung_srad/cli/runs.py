@@ -2,9 +2,12 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from lung_srad.training import Outcome
 
 Data = Annotated[str, typer.Option(metavar="KIND:PATH", help="icbhi:FOLDER or table:FILE.csv")]
 Split = Annotated[str | None, typer.Option(help="ICBHI: official, official-clean or fold-0 to fold-4.")]
@@ -74,40 +77,56 @@ def train(
     from lung_srad.cli.screen import show, work
     from lung_srad.config import load_preset
     from lung_srad.datasets import open_dataset
+    from lung_srad.errors import RunError, message
     from lung_srad.training import results_table, run_grid
 
     if threads is not None:
         torch.set_num_threads(threads)
     if weights is not None and init_from is not None:
         raise typer.BadParameter("--weights and --init-from are two starts; give one")
+    if init_from is not None and not init_from.is_dir():
+        raise RunError(message(init_from, "no such folder", "--init-from takes a run", "--weights takes a file"))
     changes = _overrides(overrides, reading) + ([] if refit else ["training.refit=false"])
     chosen = [load_preset(name, profile=profile, overrides=changes) for name in names]
     dataset = open_dataset(data, split=split)
+    leader = os.environ.get("RANK", "0") == "0"  # one process of several speaks
     start, numbers = weights or init_from, _numbers(seeds)
     with work() as report:
-        ended = list(run_grid(chosen, numbers, dataset, out=out, start_from=start, resume=resume, report=report))
-    if os.environ.get("RANK", "0") != "0":  # one process of several speaks
+        ended = list(
+            run_grid(
+                chosen, numbers, dataset, out=out, start_from=start, resume=resume, report=report if leader else None
+            )
+        )
+    if not leader:
         return
     for outcome in ended:
-        typer.echo(f"{outcome.folder.path}: {outcome.state}", err=True)
-        if outcome.error:
-            typer.echo(f"error: {outcome.error}", err=True)
+        _say(outcome)
     if finished := [outcome.folder for outcome in ended if outcome.folder.finished]:
         show(results_table(finished))
     if any(outcome.state == "failed" for outcome in ended):
         raise typer.Exit(1)
 
 
+def _say(outcome: "Outcome") -> None:
+    """Prints what became of a run, and which weights it started from."""
+    typer.echo(f"{outcome.folder.path}: {outcome.state}", err=True)
+    if outcome.error:
+        typer.echo(f"error: {outcome.error}", err=True)
+    if outcome.state == "trained" and (start := outcome.folder.facts()["start"]).get("loaded"):
+        notes = "".join(f", {note}" for note in start["notes"])
+        typer.echo(f"  weights: {start['loaded']} tensors loaded, head {start['head']}{notes}", err=True)
+
+
 def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")],
     data: Data,
-    split: Annotated[str, typer.Option(help="The part to predict.")] = "test",
-    scheme: Annotated[str | None, typer.Option(help="ICBHI: official, official-clean or fold-0 to fold-4.")] = None,
+    part: Annotated[str, typer.Option(help="The part to predict: train, test, or what the table calls it.")] = "test",
+    split: Split = None,
     out: Annotated[Path | None, typer.Option(metavar="CSV", help="Where the predictions go.")] = None,
 ) -> None:
     """Predicts one part of some data with a run's weights; prints scores where labels are known.
 
-    Example: lung-srad evaluate runs/lung_srad/seed1 --data table:my_recordings.csv --split all
+    Example: lung-srad evaluate runs/lung_srad/seed1 --data table:my_recordings.csv --part all
     """
     from lung_srad.cli.screen import show, work
     from lung_srad.datasets import open_dataset
@@ -115,15 +134,15 @@ def evaluate(
     from lung_srad.runs import RunFolder
     from lung_srad.training import evaluate as predict
 
-    dataset = open_dataset(data, split=scheme)
+    dataset = open_dataset(data, split=split)
     with work() as report:
-        predictions = predict(run, dataset, split=split, report=report)
-    target = out or run / f"predictions_{dataset.name}_{split}.csv"
+        predictions = predict(run, dataset, split=part, report=report)
+    target = out or run / f"predictions_{dataset.name}_{part}.csv"
     write_predictions(target, predictions)
     if (predictions.label >= 0).any():
         normal = RunFolder(run).facts()["normal"]
         row = measured(str(run), [predictions.scores(normal=normal)], rule="headline weights")
-        show(Table((row,), title=f"{data}, {split}, in per cent"))
+        show(Table((row,), title=f"{data}, {part}, in per cent"))
     typer.echo(f"{len(predictions)} predictions in {target}", err=True)
 
 

@@ -29,6 +29,11 @@ class Batch:
     text_ids: torch.Tensor | None = None
     teacher_logits: torch.Tensor | None = None
 
+    @property
+    def side(self) -> dict[str, torch.Tensor] | None:
+        """Returns what a backbone takes besides features; None where there is nothing."""
+        return None if self.text_ids is None else {"text_ids": self.text_ids}
+
     def to(self, device: torch.device | str) -> "Batch":
         """Returns the same batch with every tensor on a device."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}

@@ -59,7 +59,6 @@ class FeatureCache:
         self.folder = Path(folder)
         self.frontend = frontend
         self._spans: dict[Path, Spans] = {}  # of the cycles that share a recording's file
-        self._digests: dict[tuple[Path, int, int], str] = {}  # (path, bytes, time of change) -> SHA-256
         self._sound: set[Path] = set()  # cache files whose checksum this process has seen to be right
 
     def prepare(self, cycles: Iterable[Cycle], progress: Progress | None = None) -> tuple[str, ...]:
@@ -109,7 +108,7 @@ class FeatureCache:
 
     def _file(self, path: Path, spans: Spans) -> Path:
         """Returns the whole and checked cache file of a recording, written now where there is none."""
-        key = {"layout": LAYOUT, "audio": self._digest(path), "spans": spans}
+        key = {"layout": LAYOUT, "audio": content_digest(path), "spans": spans}
         key["frontend"] = self.frontend.cache_key()
         name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
         file = self.folder / f"{name}.npy"
@@ -118,18 +117,6 @@ class FeatureCache:
                 self._write(file, path, spans)
             self._sound.add(file)
         return file
-
-    def _digest(self, path: Path) -> str:
-        """Returns the SHA-256 of a recording, read again only where its size or time of change is new."""
-        try:
-            status = path.stat()
-        except OSError as error:
-            remedy = "lung-srad check names what is missing"
-            raise DataError(message(path, "is not there", "allowed: a recording", remedy)) from error
-        state = (path, status.st_size, status.st_mtime_ns)
-        if state not in self._digests:
-            self._digests[state] = content_digest(path)
-        return self._digests[state]
 
     def _write(self, file: Path, path: Path, spans: Spans) -> None:
         """Computes the spectrograms of a recording and puts them in place in one step."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from lung_srad.datasets.checks import Progress, audio_findings
 from lung_srad.datasets.report import Defect, Entry, Report, tally
 from lung_srad.errors import DataError, message, nearest
+from lung_srad.files import sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +121,13 @@ class Dataset(ABC):
 
 
 def content_digest(path: Path) -> str:
-    """Returns the SHA-256 of a file's bytes.
+    """Returns the SHA-256 of a file's bytes, see :func:`lung_srad.files.sha256`.
 
     Raises:
         DataError: the file cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256(path)
     except OSError as error:
         seen = f"cannot be read ({error.strerror})"
         remedy = "restore it, or its permissions"

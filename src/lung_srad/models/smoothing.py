@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from lung_srad.errors import ConfigError, ShapeError, message, nearest
@@ -24,7 +25,8 @@ class GaussianSmoothing(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns the smoothed map, same shape."""
-        return gaussian_smooth(x.permute(TO_FIRST), self.kernel).permute(TO_LAST)
+        with torch.autocast(x.device.type, enabled=False):  # a block's output is the residual sum: not rounded
+            return gaussian_smooth(x.permute(TO_FIRST), self.kernel).permute(TO_LAST)
 
 
 def smooth(
@@ -62,7 +64,7 @@ def block_of(backbone: Backbone, stage: int, block: int) -> VSSBlock:
             "only state-space backbones (DASS) have blocks to smooth or to look into",
         )
         raise ConfigError(message("backbone", seen, allowed, "take dass_medium, or leave this out"))
-    depths, remedy = backbone.depths, "Table 1 of the paper smooths stage 2, blocks 2 and 3 (zero-based)"
+    depths, remedy = backbone.depths, "the paper (section 3.4) smooths stage 2, blocks 2 and 3 (zero-based)"
     if not 0 <= stage < len(depths):
         raise ShapeError(message("stage", f"no stage {stage}", f"stages 0-{len(depths) - 1}", remedy))
     if not 0 <= block < depths[stage]:

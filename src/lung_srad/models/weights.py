@@ -1,10 +1,10 @@
 """Strict loading of official checkpoints, with a report of what was loaded.
 
-Read here: DASS v1, v2 and v3 (small and medium), and VMamba's ImageNet files of the same topology, whose RGB stem
-is summed to one channel. Files are safetensors, or ``.pth`` read with ``weights_only=True``; nothing in a file is run.
+Read here: DASS v1 and v2 (small and medium), v3 if its file has that layout, and VMamba's ImageNet files of the same
+topology, whose RGB stem is summed to one channel. Files are safetensors, or ``.pth`` read with ``weights_only=True``;
+nothing in a file is run.
 """
 
-import hashlib
 import re
 import warnings
 from collections import Counter
@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from lung_srad.errors import WeightsError, message
+from lung_srad.files import sha256
 from lung_srad.models.contract import Classifier
 
 PREFIXES = ("module.v.", "module.", "v.", "model.")  # DataParallel and DASS wrap the network once or twice
@@ -70,12 +71,6 @@ def load_weights(net: Classifier, path: str | Path, *, load_head: bool = False) 
     net.load_state_dict(net.state_dict() | state)
     outcome = "loaded" if load_head else "left out" if in_file else "absent"
     return LoadReport(str(path), sha256(path), len(state), outcome, notes)
-
-
-def sha256(path: Path) -> str:
-    """Returns the hash of a file's bytes, as hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -15,6 +15,6 @@ class CrossEntropy(Objective):
     def forward(self, net: Classifier, batch: Batch, step: Step) -> Losses:
         """Returns the cross-entropy as the only part, "ce"."""
         with drawn_depth(net.backbone, step.depth(net, len(batch.label))):
-            logits = net(batch.features)
+            logits = net(batch.features, batch.side)
         loss = self.class_loss(logits, batch.label, step)
         return Losses(loss, {"ce": loss}, logits)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lung_srad.datasets import Batch
 from lung_srad.errors import ConfigError, message
 from lung_srad.method import Mix, apply_mix, draw_mix, patch_mix_info_nce, project_pair, total_loss
-from lung_srad.models import Classifier, drawn_depth
+from lung_srad.models import Classifier, Side, drawn_depth
 from lung_srad.objectives.contract import ClassLoss, Losses, Objective, Step
 
 AXES = {"time": "time", "freq": "frequency", "random": "time"}  # kind of mix -> axis that the grid must have
@@ -66,10 +66,10 @@ class PatchMix(Objective):
             backbone.require_axis(AXES[axis])
         grid = backbone.embed(batch.features)  # (B, C, H, W)
         with drawn_depth(backbone, step.depth(net, len(grid))):
-            features = backbone.encode(grid)  # (B, width)
+            features = backbone.encode(grid, batch.side)  # (B, width)
         logits = net.head(features)
         mixes = {axis: self._draw(axis, grid, step) for axis in self.axes}
-        mixed = self._encode_mixed(net, grid, mixes, step)  # per axis (B, width)
+        mixed = self._encode_mixed(net, grid, batch.side, mixes, step)  # per axis (B, width)
         parts = {"ce": self.class_loss(logits, batch.label, step), **self._contrast(features, mixed, mixes, step)}
         weights = {name: self.weight for name in parts if name != "ce"}
         return Losses(total_loss(parts, weights), parts, logits)
@@ -83,14 +83,18 @@ class PatchMix(Objective):
         perms = [perm + each * group for group, perm in enumerate([mix.perm, *others])]
         return replace(mix, perm=torch.cat(perms))
 
-    def _encode_mixed(self, net: Classifier, grid: Tensor, mixes: dict[str, Mix], step: Step) -> list[Tensor]:
+    def _encode_mixed(
+        self, net: Classifier, grid: Tensor, side: Side | None, mixes: dict[str, Mix], step: Step
+    ) -> list[Tensor]:
         """Returns the features of the mixed grids, one (B, width) per axis."""
         rows, backbone = len(grid), net.backbone
         depth = torch.cat([step.depth(net, rows) for _ in mixes], dim=1)
         stopped = torch.no_grad() if self.stop_gradient == "mixed" else nullcontext()
         with stopped, drawn_depth(backbone, depth):
             own = [replace(mix, perm=step.rows(mix.perm) - rows * step.rank) for mix in mixes.values()]
-            return list(backbone.encode(torch.cat([apply_mix(grid, mix) for mix in own])).split(rows))
+            mixed = torch.cat([apply_mix(grid, mix) for mix in own])
+            again = side and {name: torch.cat([value] * len(own)) for name, value in side.items()}
+            return list(backbone.encode(mixed, again).split(rows))
 
     def _contrast(self, features: Tensor, mixed: list[Tensor], mixes: dict[str, Mix], step: Step) -> dict[str, Tensor]:
         """Returns one contrastive loss per axis, over the features of all processes, in float32."""

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
@@ -18,7 +19,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
-from lung_srad.errors import LungSradError
+from lung_srad.errors import ConfigError, LungSradError, message
 
 T = TypeVar("T")
 
@@ -108,11 +109,18 @@ def join() -> Iterator[World]:
         int(os.environ.get(name, default))
         for name, default in (("WORLD_SIZE", 1), ("RANK", 0), ("LOCAL_RANK", 0), ("LOCAL_WORLD_SIZE", 1))
     )
-    cuda = torch.cuda.device_count() >= neighbours
+    cuda = torch.cuda.is_available()
+    if cuda and torch.cuda.device_count() < neighbours:
+        seen, allowed = f"{neighbours} processes", f"at most {torch.cuda.device_count()}, the GPUs of this machine"
+        remedy = "start fewer, or hide the GPUs with CUDA_VISIBLE_DEVICES="
+        raise ConfigError(message("torchrun --nproc_per_node", seen, allowed, remedy))
     device = torch.device("cuda", local) if cuda else torch.device("cpu")
+    if cuda:  # the same bits each time, and float32 where float32 is asked for
+        torch.cuda.set_device(device)
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.allow_tf32 = False
     if size > 1 and not dist.is_initialized():
-        if cuda:
-            torch.cuda.set_device(device)
-        dist.init_process_group("nccl" if cuda else "gloo")
+        patience = timedelta(hours=4)  # of those who wait while the first reads every recording
+        dist.init_process_group("nccl" if cuda else "gloo", timeout=patience)
         atexit.register(dist.destroy_process_group)
     yield World(rank, size, device)

@@ -15,9 +15,8 @@ from lung_srad.config import Preset, dump_preset, load_preset
 from lung_srad.datasets import Dataset, derive_seed
 from lung_srad.errors import RunError, message
 from lung_srad.evaluation import select
-from lung_srad.files import replacing
+from lung_srad.files import replacing, sha256
 from lung_srad.models import Classifier, load_weights
-from lung_srad.models.weights import sha256
 from lung_srad.runs import (
     PhaseFolder,
     RunFolder,
@@ -69,9 +68,13 @@ def fit(
     start_from = start_from or os.environ.get("LUNG_SRAD_WEIGHTS") or None
     try:
         with join() as world, ExitStack() as held:
-            alive = world.lead(lambda: _admit(folder, preset, resume, held))
+            alive = world.lead(lambda: _admit(folder, preset, dataset, resume, held))
             if not folder.finished:
                 _Run(preset, dataset, seed, folder, start_from, world, _told(report, alive)).go()
+    except torch.OutOfMemoryError as error:
+        seen = f"the device ran out of memory ({str(error).splitlines()[0]})"
+        remedy = "lower training.batch_size or training.eval_batch_size, or take training.precision=bf16"
+        raise RunError(message(folder.path, seen, "a step that fits; the last checkpoint is kept", remedy)) from error
     except OSError as error:
         seen = f"cannot be written or read ({error.strerror or error})"
         where, remedy = error.filename or folder.path, "make room, then continue the run with --resume"
@@ -85,20 +88,26 @@ def run_name(preset: Preset) -> str:
     return "-".join(part for part in parts if part)
 
 
-def _admit(folder: RunFolder, preset: Preset, resume: bool, held: ExitStack) -> Callable[[], None] | None:
+def _admit(
+    folder: RunFolder, preset: Preset, dataset: Dataset, resume: bool, held: ExitStack
+) -> Callable[[], None] | None:
     """Locks the run, unless it is finished, and returns its sign of life.
 
     Raises:
         BusyError: another process works on it.
-        RunError: a run is there already, and it is not to be resumed, or is of another preset.
+        RunError: a run is there already, and it is not to be resumed, or is of another preset or data.
     """
     if folder.started:
         if not resume:
             state = "finished" if folder.finished else "unfinished"
             remedy = "continue it with --resume, or choose another --out or --seeds"
             raise RunError(message(folder.path, f"there is a run here already, {state}", "a new folder", remedy))
-        _require_same(folder, preset, {})
+        _require_same(folder, preset, {"data": _data_facts(dataset)} if folder.finished else {})
     return None if folder.finished else held.enter_context(folder.lock())
+
+
+def _data_facts(dataset: Dataset) -> dict[str, str]:
+    return {"name": dataset.name, "fingerprint": dataset.fingerprint()}
 
 
 def _require_same(folder: RunFolder, preset: Preset, facts: Mapping[str, Any]) -> None:
@@ -186,7 +195,7 @@ class _Run:
         """Writes preset and provenance, or checks that an earlier start was of the same run."""
         facts = {
             "seed": self.seed,
-            "data": {"name": self.dataset.name, "fingerprint": self.dataset.fingerprint()},
+            "data": _data_facts(self.dataset),
             "class_names": list(self.dataset.class_names),
             "normal": self.dataset.normal,
             "cycles": {part: len(corpus.audible(part)) for part in corpus.parts},
@@ -240,7 +249,8 @@ def start_weights(net: Classifier, start_from: str | Path | None, class_names: t
     folder = RunFolder(Path(start_from))
     if not folder.path.is_dir():
         report = load_weights(net, start_from)
-        return {"weights": "checkpoint", "sha256": report.sha256, "head": report.head, "notes": list(report.notes)}
+        taken = {"loaded": report.loaded, "head": report.head, "notes": list(report.notes)}
+        return {"weights": "checkpoint", "sha256": report.sha256, **taken}
     folder.require()
     model = load_model(folder.weights)
     own, theirs, head = net.state_dict(), model.net.state_dict(), f"{net.backbone.head_name}."

@@ -113,6 +113,8 @@ class Phase:
         self.optimizer.zero_grad()
         losses.total.backward()
         job.world.average_gradients(parameters)
+        if not nn.utils.get_total_norm([p.grad for p in parameters]).isfinite():
+            raise _not_finite(f"a gradient at epoch {epoch}, step {step}, is not finite")
         before = [p.detach().clone() for p in parameters] if job.preset.optimizer.half_step else []
         self.optimizer.step()
         with torch.no_grad():
@@ -187,7 +189,7 @@ def precision(preset: Preset, world: World) -> torch.autocast:
 
 
 def _not_finite(seen: str) -> RunError:
-    remedy = "lower it with --set optimizer.learning_rate=..., or use training.precision=fp32"
+    remedy = "start anew in another --out with a lower optimizer.learning_rate, or training.precision=fp32"
     return RunError(message("training", seen, "finite numbers; the last checkpoint is kept", remedy))
 
 

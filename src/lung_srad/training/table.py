@@ -1,15 +1,17 @@
 """The table of finished runs: every rule of selection, mean ± std over seeds, beside the printed figures."""
 
+import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lung_srad.config import Preset, dump_preset
+from lung_srad.config import Preset
 from lung_srad.errors import RunError, message
 from lung_srad.evaluation import Row, Scores, Table, measured, printed
 from lung_srad.runs import RunFolder
 
 PAPER_CYCLES, PAPER_SEEDS = 4142, 5  # the official training part; seeds behind every printed figure of ours
+SAME_RESULT = {"workers", "tensorboard", "checkpoint_every"}  # keys of [training] that change no figure
 TITLE = "Test scores in per cent; headline: the epoch that validation patients chose"
 
 
@@ -39,15 +41,20 @@ def results_table(runs: Sequence[RunFolder]) -> Table:
     if not done:
         where = ", ".join(str(run.path) for run in runs)
         raise RunError(message(where, "no finished run", "a run with result.json", "train it, or --resume"))
-    systems: dict[str, list[RunFolder]] = {}
-    for run in done:
-        systems.setdefault(_identity(run), []).append(run)
     rows, notes = [], []
-    for group in sorted(systems.values(), key=_order):
-        preset = group[0].config()
-        rows += _rows(preset, [run.result() for run in group])
-        if _headline(group[0]) is None:
-            notes.append(f"{preset.title}: no validation Score, so the last epoch is the headline.")
+    systems: dict[str, dict[int, RunFolder]] = {}
+    for run in done:
+        first = systems.setdefault(_identity(run), {}).setdefault(run.facts()["seed"], run)
+        if first is not run:
+            notes.append(f"Left out, the same run as {first.path}: {run.path}.")
+    for seeds in sorted(systems.values(), key=lambda seeds: _order(next(iter(seeds.values())))):
+        group = list(seeds.values())
+        preset, results = group[0].config(), [run.result() for run in group]
+        rows += _rows(preset, results)
+        if silent := [str(run.path) for run in group if _headline(run) is None]:
+            notes.append(f"No validation Score, so the last epoch is the headline: {', '.join(silent)}.")
+        if len({result["train_cycles"] for result in results}) > 1:
+            notes.append(f"{preset.title}: training cycles differ by seed, with the validation patients; their mean.")
         if preset.printed and preset.printed.note:
             notes.append(f"{preset.title}: {preset.printed.note}")
     if len(done) < len(runs):
@@ -56,16 +63,16 @@ def results_table(runs: Sequence[RunFolder]) -> Table:
 
 
 def _identity(run: RunFolder) -> str:
-    """Returns what runs must share to be seeds of one system: preset, data, starting weights."""
-    facts = run.facts()
-    return repr((dump_preset(run.config()), facts["data"]["fingerprint"], facts["start"].get("sha256")))
+    """Returns what runs must share to be seeds of one system: preset, data, starting weights, processes."""
+    facts, leave_out = run.facts(), {"overrides": True, "training": SAME_RESULT}
+    preset = run.config().model_dump(exclude=leave_out)
+    return repr((preset, facts["data"]["fingerprint"], facts["start"].get("sha256"), facts["processes"]))
 
 
-def _order(group: list[RunFolder]) -> tuple[bool, float, str]:
+def _order(run: RunFolder) -> tuple[bool, float, str]:
     """Orders systems by the printed Score, unprinted ones last, which is the order of the paper's table."""
-    preset = group[0].config()
-    score = preset.printed.four_class.score if preset.printed else 0.0
-    return preset.printed is None, score, group[0].path.parent.name
+    printed = run.config().printed
+    return printed is None, printed.four_class.score if printed else 0.0, run.path.parent.name
 
 
 def _headline(run: RunFolder) -> dict[str, Any] | None:
@@ -84,7 +91,7 @@ def _rows(preset: Preset, results: list[dict[str, Any]]) -> list[Row]:
             if choice["scores"] is not None:
                 recalls = tuple(choice["scores"]["recalls"])
                 rules.setdefault(choice["rule"], []).append(Scores(**choice["scores"] | {"recalls": recalls}))
-    cycles = results[0]["train_cycles"]
+    cycles = round(statistics.fmean(result["train_cycles"] for result in results))
     rows = [measured(name, scores, rule=rule, cycles=cycles) for rule, scores in rules.items()]
     if preset.printed:
         four = preset.printed.four_class.model_dump()
