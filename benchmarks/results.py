@@ -28,7 +28,7 @@ from lung_srad.training.data import cache_folder
 PAGE = """\
 # Results: a functional check
 
-Made {date} by `python benchmarks/results.py --data icbhi:PATH --runs runs`, at {machine}.
+Made {date} by `python benchmarks/results.py --data icbhi:PATH --runs runs`, at {machine}. Runs at commit {commits}.
 
 **This is a functional check, not a comparison of methods.** The data are a part of ICBHI 2017 ({recordings} of 920
 recordings, {train} training and {test} test cycles, official split); the model is `dass_tiny` (1.86 M parameters),
@@ -170,6 +170,7 @@ def main() -> None:
     page = PAGE.format(
         date=datetime.date.today(),
         machine=machine_line(),
+        commits=", ".join(sorted({run.facts()["commit"] for run in (*full, *short)})),
         recordings=len({cycle.recording for cycle in (*train, *test)}),
         train=len(train),
         test=len(test),

@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+import lung_srad
 from lung_srad.cli import VERBS, app, machine, screen
 from lung_srad.errors import DataError
 from lung_srad.evaluation import Table, measured, score_predictions
@@ -30,6 +31,10 @@ def test_every_verb_explains_itself_with_an_example(verb: str) -> None:
 @pytest.mark.parametrize("arguments", [["chek"], ["check"], ["doctor", "--jason"]])
 def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
     assert RUN.invoke(app, arguments).exit_code == 2
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert RUN.invoke(app, ["--version"]).stdout.strip() == lung_srad.__version__
 
 
 def test_an_error_of_ours_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

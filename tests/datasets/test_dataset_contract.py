@@ -82,7 +82,7 @@ def test_an_unknown_split_is_named(built):
 def test_a_path_alone_says_what_it_is(corpus, table):
     assert isinstance(open_dataset(corpus), ICBHI)
     assert isinstance(open_dataset(str(table)), Table)
-    assert open_dataset(corpus, split="fold-2").split == "fold-2"
+    assert open_dataset(corpus, split="fold-2").scheme == "fold-2"
 
 
 def test_what_cannot_be_opened_is_named(table):

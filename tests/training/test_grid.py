@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import shutil
 import statistics
 
@@ -29,6 +30,14 @@ def train(workplace, tmp_path):
         return RUN.invoke(app, ["train", *own, *SETS, "--set=smoothing.blocks=[0]", *words])
 
     return run
+
+
+def call_it_icbhi(folder):
+    """Says in the provenance of every run below a folder that its data were ICBHI's official split."""
+    for path in folder.rglob("provenance.json"):
+        facts = json.loads(path.read_text())
+        facts["data"] |= {"name": "icbhi", "split": "official"}
+        path.write_text(json.dumps(facts))
 
 
 def states(outcomes):
@@ -79,13 +88,12 @@ def test_two_presets_for_one_folder_are_refused(preset, dataset, tmp_path):
 def test_the_table_gives_mean_and_deviation_over_seeds_beside_the_printed_figures(preset, dataset, tmp_path):
     list(run_grid([preset("lung_srad"), preset("dass_smoothing")], [1, 2, 3], dataset, out=tmp_path))
     (tmp_path / "lung_srad-small" / "seed3" / "result.json").unlink()
+    call_it_icbhi(tmp_path)
     table = results_table(find_runs([tmp_path]))
-    assert [row.system for row in table.rows] == (
-        ["DASS + smoothing (profile small)"] * 4
-        + ["DASS + smoothing"]
-        + ["Lung-SRAD (profile small)"] * 4
-        + ["Lung-SRAD"]
-    )
+    names = [row.system.split(" (")[0] for row in table.rows]
+    assert names == ["DASS + smoothing"] * 5 + ["Lung-SRAD"] * 5
+    assert "profile small" in table.rows[5].system
+    assert "training.epochs=2" in table.rows[5].system
     ours, printed = table.rows[5], table.rows[9]
     assert (ours.rule, ours.seeds, ours.cycles) == ("best on validation", 2, 28)
     results = [RunFolder(tmp_path / "lung_srad-small" / f"seed{seed}").result() for seed in (1, 2)]
@@ -94,6 +102,29 @@ def test_the_table_gives_mean_and_deviation_over_seeds_beside_the_printed_figure
     assert (printed.score.mean, printed.score.std, printed.cycles, printed.seeds) == (64.48, 0.25, 4142, 5)
     assert any("68.51, not 68.40" in note for note in table.notes)
     assert any("seed3" in note for note in table.notes)
+
+
+def test_printed_figures_stand_beside_icbhi_only(finished):
+    table = results_table([finished()])
+    assert not any("printed" in row.rule for row in table.rows)
+    assert table.notes == ()
+
+
+def test_a_damaged_run_is_left_out_with_a_note(finished, tmp_path):
+    shutil.copytree(finished().path, tmp_path / "seed9")
+    (tmp_path / "seed9" / "result.json").write_text("{}")
+    table = results_table([finished(), RunFolder(tmp_path / "seed9")])
+    assert {row.seeds for row in table.rows} == {1}
+    assert any("result.json: lacks headline" in note for note in table.notes)
+
+
+def test_lost_weights_are_made_again(preset, dataset, tmp_path):
+    (first,) = run_grid([preset("dass_finetuning")], [1], dataset, out=tmp_path)
+    before = small_runs.digests(first.folder)
+    first.folder.weights.unlink()
+    (again,) = run_grid([preset("dass_finetuning")], [1], dataset, out=tmp_path, resume=True)
+    assert again.state == "trained"
+    assert before.keys() == small_runs.digests(first.folder).keys()
 
 
 def test_runs_of_different_settings_are_not_averaged(preset, dataset, tmp_path):
@@ -107,7 +138,7 @@ def test_a_run_given_twice_counts_once(finished, tmp_path):
     run = finished()
     shutil.copytree(run.path, tmp_path / "copy")
     table = results_table([run, RunFolder(tmp_path / "copy")])
-    assert {row.seeds for row in table.rows} == {1, 5}
+    assert {row.seeds for row in table.rows} == {1}
     assert any("the same run as" in note for note in table.notes)
 
 
@@ -120,10 +151,10 @@ def test_a_place_without_a_finished_run_is_an_error(finished, tmp_path):
         results_table(find_runs([tmp_path]))
 
 
-def test_train_table_and_evaluate_from_the_shell(train, workplace, tmp_path):
+def test_train_table_and_evaluate_from_the_shell(train, workplace, tmp_path, monkeypatch):
     done = train("dass_smoothing", "lung_srad", "--seeds=1,2", "--no-refit")
     assert done.exit_code == 0, done.stderr
-    assert "| Lung-SRAD (profile small) | best on validation | " in done.stdout
+    assert "| Lung-SRAD (profile small, " in done.stdout
     assert done.stderr.count(": trained") == 4
     again = train("lung_srad", "--seeds=1-2", "--no-refit", "--resume")
     assert again.stderr.count(": was finished") == 2
@@ -132,10 +163,14 @@ def test_train_table_and_evaluate_from_the_shell(train, workplace, tmp_path):
     target = tmp_path / "table.csv"
     assert RUN.invoke(app, ["table", str(tmp_path / "runs"), f"--csv={target}"]).stdout == done.stdout
     rows = list(csv.DictReader(io.StringIO(target.read_text())))
-    assert {row["seeds"] for row in rows if row["epoch"] in ("last epoch", "printed in the paper")} == {"2", "5"}
+    assert {row["seeds"] for row in rows if row["epoch"] == "last epoch"} == {"2"}
     run, data = tmp_path / "runs" / "lung_srad-small" / "seed1", workplace / "corpus" / "table.csv"
     judged = RUN.invoke(app, ["evaluate", str(run), f"--data=table:{data}", f"--out={tmp_path / 'p.csv'}"])
     assert judged.exit_code == 0, judged.stderr
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "predictions_test.csv").touch()
+    kept = RUN.invoke(app, ["evaluate", str(run), f"--data=table:{data}"])
+    assert (kept.exit_code, "is there already" in kept.stderr) == (1, True)
     recorded = RunFolder(run).select.read_predictions(RunFolder(run).result()["selected_epoch"], "test")
     assert (read_predictions(tmp_path / "p.csv").probabilities == recorded.probabilities).all()
 
@@ -156,6 +191,8 @@ def test_readings_lie_side_by_side(train, tmp_path):
         (["lung_srad", "--weights=nowhere.pth"], 1, "nowhere.pth"),
         (["lung_srad", "--init-from=nowhere"], 1, "nowhere"),
         (["lung_srad", "--seeds=5-1"], 2, "5-1"),
+        (["lung_srad", "--seeds=1-"], 2, "1-"),
+        (["lung_srad", "--seeds=1-3000000000"], 2, "1-3000000000"),
         (["lung_srad", "--weights=a.pth", "--init-from=b"], 2, "give one"),
     ],
 )

@@ -7,6 +7,7 @@ Exit codes: 0; 1 for input to be mended (one line, ``error: ...``); 2 for wrong 
 """
 
 from collections.abc import Callable
+from typing import Annotated
 
 import typer
 from typer.core import TyperGroup
@@ -51,6 +52,25 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,  # an error that is not ours keeps its plain traceback
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        import lung_srad
+
+        typer.echo(lung_srad.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
 for _name, _verb in VERBS.items():
     app.command(_name)(_verb)
 

@@ -122,7 +122,9 @@ def evaluate(
     data: Data,
     part: Annotated[str, typer.Option(help="The part to predict: train, test, or what the table calls it.")] = "test",
     split: Split = None,
-    out: Annotated[Path | None, typer.Option(metavar="CSV", help="Where the predictions go.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Where the predictions go; by default ./predictions_PART.csv.")
+    ] = None,
 ) -> None:
     """Predicts one part of some data with a run's weights; prints scores where labels are known.
 
@@ -130,14 +132,17 @@ def evaluate(
     """
     from lung_srad.cli.screen import show, work
     from lung_srad.datasets import open_dataset
+    from lung_srad.errors import RunError, message
     from lung_srad.evaluation import Table, measured, write_predictions
     from lung_srad.runs import RunFolder
     from lung_srad.training import evaluate as predict
 
+    target = out or Path(f"predictions_{part}.csv")
+    if out is None and target.exists():
+        raise RunError(message(target, "is there already", "a new file", "name one with --out"))
     dataset = open_dataset(data, split=split)
     with work() as report:
         predictions = predict(run, dataset, split=part, report=report)
-    target = out or run / f"predictions_{dataset.name}_{part}.csv"
     write_predictions(target, predictions)
     if (predictions.label >= 0).any():
         normal = RunFolder(run).facts()["normal"]
@@ -178,8 +183,9 @@ def _numbers(text: str) -> list[int]:
     """Returns the seeds in "1-5" or "1,3,7"."""
     numbers: list[int] = []
     for part in text.split(","):
-        first, _, last = part.strip().partition("-")
-        if not first.isdigit() or (last and not last.isdigit()) or (last and int(last) < int(first)):
+        first, dash, last = part.strip().partition("-")
+        last = last if dash else first
+        if not (first.isdigit() and last.isdigit() and int(first) <= int(last) < int(first) + 1000):
             raise typer.BadParameter(f"--seeds {text!r}: give whole numbers, e.g. 1-5 or 1,3,7")
-        numbers += range(int(first), int(last or first) + 1)
+        numbers += range(int(first), int(last) + 1)
     return list(dict.fromkeys(numbers))

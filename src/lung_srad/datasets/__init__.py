@@ -60,8 +60,10 @@ def open_dataset(location: str | Path, *, split: str | None = None, split_file: 
     kind, colon, path = str(location).partition(":")
     if not colon or (kind not in DATASETS and Path(location).exists()):
         kind, path = ("table" if Path(location).suffix.lower() == ".csv" else "icbhi"), str(location)
+    known = f"allowed: {', '.join(f'{name}:PATH' for name in DATASETS)}, or a path"
+    if not path:
+        raise DataError(message(f"{str(location)!r}", "no path", known, "say where the data are"))
     if kind not in DATASETS:
-        known = f"allowed: {', '.join(f'{name}:PATH' for name in DATASETS)}, or a path"
         raise DataError(message(location, f"no kind of corpus is called {kind!r}", known, nearest(kind, DATASETS)))
     if kind == "icbhi":
         return ICBHI(path, split or "official", split_file=split_file)

@@ -56,6 +56,7 @@ class Dataset(ABC):
         class_names: a label is an index into them.
         normal: the index of the normal class.
         splits: the words that :meth:`cycles` understands.
+        scheme: which of several ways the corpus is split, ``"official"``; "" where there is one way only.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Dataset(ABC):
     class_names: tuple[str, ...]
     normal: int
     splits: tuple[str, ...]
+    scheme: str = ""
 
     @abstractmethod
     def scan(self) -> Scan:

@@ -55,7 +55,7 @@ class ICBHI(Dataset):
             remedy = "leave it out to have it looked for beside the recordings"
             raise DataError(message(split_file, "is no file", f"allowed: a copy of {SPLIT_FILE}", remedy))
         self.location = Path(root)
-        self.split = split
+        self.scheme = split
         inner = self.location / "audio_and_txt_files"
         self.folder = inner if inner.is_dir() else self.location
         self._split_file = None if split_file is None else Path(split_file)
@@ -67,7 +67,7 @@ class ICBHI(Dataset):
             files.notices.append(f"annotations alone: no audio for any of the {len(files.names)} recordings")
         official = self._read_official(files)
         _take_official_names(files, official)
-        if self.split.startswith("fold"):
+        if self.scheme.startswith("fold"):
             listed, sides = {}, self._fold_sides(files)
         else:
             listed = _patients_by_side(official)
@@ -106,7 +106,7 @@ class ICBHI(Dataset):
             stem = files.names[key].stem
             files.blame(stem, "no split", "is not in the split file", allowed="train or test", remedy=remedy)
         patients = ", ".join(sorted(both))
-        if both and self.split == "official-clean":
+        if both and self.scheme == "official-clean":
             out = {key for key, side in sides.items() if side == "train" and files.names[key].patient in both}
             files.notices.append(f"left out of training: {len(out)} recording(s) of patients {patients}")
             return {key: side for key, side in sides.items() if key not in out}
@@ -123,7 +123,7 @@ class ICBHI(Dataset):
         for patient in sorted({name.patient for name in files.names.values()} - folds.keys()):
             seen, remedy = f"patient {patient} has no fold", "add a line for the patient"
             files.blame(path, "no split", seen, allowed="a fold 0-4 for every patient", remedy=remedy)
-        fold = self.split.removeprefix("fold-")
+        fold = self.scheme.removeprefix("fold-")
         return {key: "test" if folds.get(name.patient) == fold else "train" for key, name in files.names.items()}
 
     def _side_file(self, name: str, files: Files) -> Path:

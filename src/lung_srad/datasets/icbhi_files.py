@@ -79,6 +79,6 @@ def find_files(folder: Path) -> Files:
         files.notices.append(f"{len(strays)} {what}, first {strays[0]}")
     if not files.names:
         allowed = "NAME.wav or NAME.flac beside NAME.txt"
-        remedy = "give the folder that holds audio_and_txt_files/"
-        files.blame(folder, "nothing here", "no recording and no annotation", allowed=allowed, remedy=remedy)
+        remedy = "give the folder that holds audio_and_txt_files/; your own recordings go into a table (docs/data.md)"
+        files.blame(folder, "nothing here", "no recording or annotation of ICBHI", allowed=allowed, remedy=remedy)
     return files

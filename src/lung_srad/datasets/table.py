@@ -16,6 +16,7 @@ from lung_srad.errors import DataError, message, nearest
 REQUIRED = ("path", "patient")
 COLUMNS = (*REQUIRED, "start", "end", "label", "split", "device", "site", "recording", "id")
 WHOLE = "all"  # the one split of a table without a split column
+HEARD = 8.0  # seconds of a cycle that the published pipeline keeps
 
 
 class _BadRowError(Exception):
@@ -107,7 +108,10 @@ class Table(Dataset):
         defects += [length for length in lengths.values() if isinstance(length, Defect)]
         found = [cycle for key, cycle in cycles.items() if len(key) == 1]
         entries = {Entry(cycle.recording, cycle.patient, cycle.device, cycle.split): None for cycle in found}
-        return Scan(found, list(entries), defects, list(self._notices))
+        notices = list(self._notices)
+        if long := [cycle for cycle in found if cycle.end - cycle.start > HEARD]:
+            notices.append(f"{len(long)} row(s) of more than {HEARD:g} s: a model hears the first {HEARD:g} s of each")
+        return Scan(found, list(entries), defects, notices)
 
     def _cycle(self, cells: dict[str, str], counts: dict[str, int], lengths: dict[Path, float | Defect]) -> Cycle:
         """Returns the cycle of a row; the counts and lengths of its recording are noted on the way."""
@@ -135,7 +139,7 @@ class Table(Dataset):
             id=cells["id"] or f"{recording}#{index}",
             path=path,
             start=start,
-            end=min(end, seconds) if isinstance(seconds, float) and end < math.inf else end,
+            end=min(end, seconds) if isinstance(seconds, float) else end,
             label=self.class_names.index(cells["label"]) if cells["label"] else None,
             patient=cells["patient"],
             recording=recording,
@@ -171,7 +175,7 @@ def _read(path: Path) -> list[tuple[int, dict[str, str]]]:
         raise DataError(message(path, seen, allowed, "correct the line")) from error
     except (OSError, UnicodeDecodeError) as error:
         seen = f"cannot be read ({getattr(error, 'strerror', None) or error})"
-        raise DataError(message(path, seen, allowed, "save it again as CSV")) from error
+        raise DataError(message(path, seen, allowed, "save it again as CSV, in UTF-8")) from error
     if not rows:
         allowed = "allowed: a line per cycle or file"
         raise DataError(message(path, "has no rows", allowed, "add the recordings"))
@@ -190,7 +194,11 @@ def _check_header(path: Path, header: list[str], allowed: str) -> None:
     for column in REQUIRED:
         if column not in header:
             seen = f"no column {column!r} among {', '.join(map(shown, header))[:200] or 'none'}"
-            raise DataError(message(path, seen, allowed, "add the column (see the docstring of Table)"))
+            tabular = len(header) == 1 and any(mark in header[0] for mark in ";\t")
+            remedy = (
+                "save it with commas between the cells" if tabular else "add the column; docs/data.md shows a table"
+            )
+            raise DataError(message(path, seen, allowed, remedy))
 
 
 def _unused_columns(rows: list[tuple[int, dict[str, str]]]) -> list[str]:

@@ -8,6 +8,8 @@ instead of L. Nothing is ever divided by a decay, so no step size overflows it.
 Arrays are channels-last here, (S, L, C, N): S sequences (sample × direction), L steps, C channels, N states.
 """
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -15,6 +17,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 CHUNK = 16  # steps per chunk; 8 and 32 are within 10 % of it
+GROUP = 2**21  # states held at once: 8 MB in float32; larger batches gain nothing and leave the cache
 SHORT = 64  # sequences up to this length are walked step by step
 
 
@@ -67,32 +70,54 @@ def _walk(a: Tensor, b: Tensor, start: Tensor | None, reverse: bool) -> Tensor:
 
 
 class _Scan(torch.autograd.Function):
-    """y_t = C_t h_t with h_t = exp(Δ_t A) h_{t-1} + Δ_t B_t u_t; backward recomputes the states."""
+    """y_t = C_t h_t with h_t = exp(Δ_t A) h_{t-1} + Δ_t B_t u_t; backward recomputes the states.
+
+    Sequences go through in groups whose arrays stay in the cache.
+    """
 
     @staticmethod
     def forward(ctx: FunctionCtx, u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tensor:
         """Shape: u, delta (S, L, C); A (S, C, N); B, C (S, L, N) -> (S, L, C)."""
         ctx.save_for_backward(u, delta, A, B, C)
-        states = _states(u, delta, A, B)[1]
-        return (states * C.unsqueeze(2)).sum(-1) if C.shape[-1] > 1 else states.squeeze(-1) * C
+        parts = [_outputs(*group) for group in _grouped(u, delta, A, B, C)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, grad_y: Tensor) -> tuple[Tensor, ...]:
-        """Returns the gradients of all inputs. With g = ∂L/∂h and μ_t = a_t (g_t + μ_{t+1}): ∂L/∂b = g + μ_{+1}."""
-        u, delta, A, B, C = ctx.saved_tensors  # type: ignore[attr-defined]
-        decay, states = _states(u, delta, A, B)
-        grad_C = (states * grad_y.unsqueeze(-1)).sum(2)
-        grad_b = grad_y.unsqueeze(-1) * C.unsqueeze(2)  # (S, L, C, N), becomes g + μ_{+1} below
-        carried = recurrence(decay.flatten(2), (decay * grad_b).flatten(2), reverse=True).view_as(decay)
-        grad_b[:, :-1] += carried[:, 1:]
-        carried[:, 1:] *= states[:, :-1]  # μ_t h_{t-1} = ∂L/∂(Δ_t A)
-        carried[:, :1] = 0
-        grad_A = torch.einsum("slcn,slc->scn", carried, delta)
-        weighted = (grad_b * B.unsqueeze(2)).sum(-1)  # (S, L, C)
-        grad_B = torch.einsum("slcn,slc->sln", grad_b, delta * u)
-        grad_delta = (carried * A.unsqueeze(1)).sum(-1) + weighted * u
-        return weighted * delta, grad_delta, grad_A, grad_B, grad_C
+        """Returns the gradients of all inputs."""
+        inputs = ctx.saved_tensors  # type: ignore[attr-defined]
+        parts = [_gradients(*group) for group in _grouped(*inputs, grad_y)]
+        return parts[0] if len(parts) == 1 else tuple(map(torch.cat, zip(*parts, strict=True)))
+
+
+def _grouped(u: Tensor, *others: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Yields all tensors for some sequences at a time, GROUP states at most (or one sequence)."""
+    states = others[1].shape[-1]
+    size = max(1, GROUP // max(1, u[0].numel() * states))
+    yield from zip(*(x.split(size) for x in (u, *others)), strict=True)
+
+
+def _outputs(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tensor:
+    """Returns y (S, L, C)."""
+    states = _states(u, delta, A, B)[1]
+    return (states * C.unsqueeze(2)).sum(-1) if C.shape[-1] > 1 else states.squeeze(-1) * C
+
+
+def _gradients(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, grad_y: Tensor) -> tuple[Tensor, ...]:
+    """Returns the gradients of all inputs. With g = ∂L/∂h and μ_t = a_t (g_t + μ_{t+1}): ∂L/∂b = g + μ_{+1}."""
+    decay, states = _states(u, delta, A, B)
+    grad_C = (states * grad_y.unsqueeze(-1)).sum(2)
+    grad_b = grad_y.unsqueeze(-1) * C.unsqueeze(2)  # (S, L, C, N), becomes g + μ_{+1} below
+    carried = recurrence(decay.flatten(2), (decay * grad_b).flatten(2), reverse=True).view_as(decay)
+    grad_b[:, :-1] += carried[:, 1:]
+    carried[:, 1:] *= states[:, :-1]  # μ_t h_{t-1} = ∂L/∂(Δ_t A)
+    carried[:, :1] = 0
+    grad_A = torch.einsum("slcn,slc->scn", carried, delta)
+    weighted = (grad_b * B.unsqueeze(2)).sum(-1)  # (S, L, C)
+    grad_B = torch.einsum("slcn,slc->sln", grad_b, delta * u)
+    grad_delta = (carried * A.unsqueeze(1)).sum(-1) + weighted * u
+    return weighted * delta, grad_delta, grad_A, grad_B, grad_C
 
 
 def _states(u: Tensor, delta: Tensor, A: Tensor, B: Tensor) -> tuple[Tensor, Tensor]:

@@ -94,8 +94,8 @@ class RunFolder:
 
     @property
     def finished(self) -> bool:
-        """Whether the run has its result."""
-        return (self.path / "result.json").is_file()
+        """Whether the run has its result and what belongs to it; where one is lost, --resume makes it again."""
+        return self.started and self.weights.is_file() and (self.path / "result.json").is_file()
 
     @property
     def started(self) -> bool:
@@ -114,7 +114,7 @@ class RunFolder:
 
     def facts(self) -> dict[str, Any]:
         """Returns the provenance."""
-        return self._json("provenance.json")
+        return self._json("provenance.json", {"seed", "data", "class_names", "normal", "start", "processes"})
 
     def result(self) -> dict[str, Any]:
         """Returns the result of a finished run.
@@ -126,7 +126,7 @@ class RunFolder:
         if not self.finished:
             text = message(self.path, "the run is not finished", "a run with result.json", "continue it with --resume")
             raise RunError(text)
-        return self._json("result.json")
+        return self._json("result.json", {"rules", "selected_epoch", "headline", "train_cycles"})
 
     def require(self) -> Path:
         """Returns the path, or says that there is no run."""
@@ -135,13 +135,18 @@ class RunFolder:
             raise RunError(text)
         return self.path
 
-    def _json(self, name: str) -> dict[str, Any]:
-        path = self.require() / name
+    def _json(self, name: str, keys: set[str]) -> dict[str, Any]:
+        path, allowed = self.require() / name, "a JSON file that train wrote"
+        remedy = "restore it, or remove the run's folder and train again"
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
+            content = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            seen = f"cannot be read ({error})"
-            raise RunError(message(path, seen, "a JSON file that train wrote", "train the run again")) from error
+            seen = f"cannot be read ({getattr(error, 'strerror', None) or error})"
+            raise RunError(message(path, seen, allowed, remedy)) from error
+        if not isinstance(content, dict) or (missing := keys - content.keys()):
+            seen = "lacks " + ", ".join(sorted(missing)) if isinstance(content, dict) else "is no table of facts"
+            raise RunError(message(path, seen, allowed, remedy))
+        return content
 
     @contextmanager
     def lock(self) -> Iterator[Callable[[], None]]:

@@ -108,8 +108,9 @@ def open_corpus(
     """
     train, test = _cycles(dataset, "train"), _cycles(dataset, "test")
     if unknown := [cycle for cycle in train if cycle.label is None]:
-        text = message(unknown[0].path, f"cycle {unknown[0].id} has no label", "training needs one", "label it")
-        raise DataError(text)
+        seen = f"cycle {unknown[0].id} has no label, {len(unknown)} in all"
+        remedy = "label them, or take them out of the part 'train'"
+        raise DataError(message(unknown[0].path, seen, "every training cycle needs one", remedy))
     if all(cycle.label is None for cycle in test):
         allowed = "at least one, to score the run on"
         raise DataError(message(dataset.location, "no test cycle has a label", allowed, "label them"))
@@ -142,6 +143,9 @@ def _cycles(dataset: Dataset, part: str) -> list[Cycle]:
     """Returns the cycles of a part that must be there."""
     found = dataset.cycles(part) if part in dataset.splits else []
     if not found:
-        allowed = f"train and test are needed; this data has {', '.join(dataset.splits)}"
-        raise DataError(message(dataset.location, f"no cycle in {part!r}", allowed, "put that word into the split"))
+        parts = {name: len(dataset.cycles(name)) for name in dataset.splits}
+        has = ", ".join(f"{count} in {name!r}" for name, count in parts.items())
+        allowed = f"cycles in 'train' and in 'test' are needed; this data has {has or 'none'}"
+        remedy = "choose another --split, or write these two words into the table's column split"
+        raise DataError(message(dataset.location, f"no cycle in {part!r}", allowed, remedy))
     return found

@@ -1,5 +1,6 @@
 """One run: preset × dataset × seed, with an epoch that the test part did not choose (DECISIONS: epoch-selection)."""
 
+import errno
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -77,7 +78,9 @@ def fit(
         raise RunError(message(folder.path, seen, "a step that fits; the last checkpoint is kept", remedy)) from error
     except OSError as error:
         seen = f"cannot be written or read ({error.strerror or error})"
-        where, remedy = error.filename or folder.path, "make room, then continue the run with --resume"
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        remedy = "make room, then continue the run with --resume" if full else "choose another --out"
+        where = error.filename or folder.path
         raise RunError(message(where, seen, "a folder with room and the right to write", remedy)) from error
     return folder
 
@@ -107,7 +110,7 @@ def _admit(
 
 
 def _data_facts(dataset: Dataset) -> dict[str, str]:
-    return {"name": dataset.name, "fingerprint": dataset.fingerprint()}
+    return {"name": dataset.name, "split": dataset.scheme, "fingerprint": dataset.fingerprint()}
 
 
 def _require_same(folder: RunFolder, preset: Preset, facts: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lung_srad.config import Preset
-from lung_srad.errors import RunError, message
+from lung_srad.errors import LungSradError, RunError, message
 from lung_srad.evaluation import Row, Scores, Table, measured, printed
 from lung_srad.runs import RunFolder
 
@@ -37,11 +37,11 @@ def results_table(runs: Sequence[RunFolder]) -> Table:
     Raises:
         RunError: none is finished.
     """
-    done = [run for run in runs if run.finished]
+    rows, notes = [], []
+    done = [run for run in runs if run.finished and _whole(run, notes)]
     if not done:
         where = ", ".join(str(run.path) for run in runs)
         raise RunError(message(where, "no finished run", "a run with result.json", "train it, or --resume"))
-    rows, notes = [], []
     systems: dict[str, dict[int, RunFolder]] = {}
     for run in done:
         first = systems.setdefault(_identity(run), {}).setdefault(run.facts()["seed"], run)
@@ -51,15 +51,27 @@ def results_table(runs: Sequence[RunFolder]) -> Table:
         group = list(seeds.values())
         preset, results = group[0].config(), [run.result() for run in group]
         rows += _rows(preset, results)
+        if preset.printed and _comparable(group[0]):
+            rows.append(_printed(preset))
         if silent := [str(run.path) for run in group if _headline(run) is None]:
             notes.append(f"No validation Score, so the last epoch is the headline: {', '.join(silent)}.")
         if len({result["train_cycles"] for result in results}) > 1:
             notes.append(f"{preset.title}: training cycles differ by seed, with the validation patients; their mean.")
-        if preset.printed and preset.printed.note:
+        if preset.printed and preset.printed.note and _comparable(group[0]):
             notes.append(f"{preset.title}: {preset.printed.note}")
     if len(done) < len(runs):
         notes.append(f"Not finished and left out: {', '.join(str(r.path) for r in runs if not r.finished)}.")
     return Table(tuple(rows), title=TITLE, notes=tuple(dict.fromkeys(notes)))
+
+
+def _whole(run: RunFolder, notes: list[str]) -> bool:
+    """Whether a run's files can be read; says so in the notes where they cannot."""
+    try:
+        run.config(), run.facts(), run.result()
+    except LungSradError as error:
+        notes.append(f"Left out: {error}.")
+        return False
+    return True
 
 
 def _identity(run: RunFolder) -> str:
@@ -81,9 +93,10 @@ def _headline(run: RunFolder) -> dict[str, Any] | None:
 
 
 def _rows(preset: Preset, results: list[dict[str, Any]]) -> list[Row]:
-    """Returns one row per rule, the headline first, then the printed row."""
+    """Returns one row per rule, the headline first."""
     extra = [f"reading {preset.reading}"] if preset.reading != "paper" else []
     extra += [f"profile {preset.profile}"] if preset.profile else []
+    extra += [text for text in preset.overrides if not text.startswith(("reading=", "training.refit="))]
     name = f"{preset.title} ({', '.join(extra)})" if extra else preset.title
     rules: dict[str, list[Scores]] = {}
     for result in results:
@@ -92,9 +105,16 @@ def _rows(preset: Preset, results: list[dict[str, Any]]) -> list[Row]:
                 recalls = tuple(choice["scores"]["recalls"])
                 rules.setdefault(choice["rule"], []).append(Scores(**choice["scores"] | {"recalls": recalls}))
     cycles = round(statistics.fmean(result["train_cycles"] for result in results))
-    rows = [measured(name, scores, rule=rule, cycles=cycles) for rule, scores in rules.items()]
-    if preset.printed:
-        four = preset.printed.four_class.model_dump()
-        two = preset.printed.two_class.model_dump() if preset.printed.two_class else None
-        rows.append(printed(preset.title, four, two, seeds=PAPER_SEEDS, cycles=PAPER_CYCLES))
-    return rows
+    return [measured(name, scores, rule=rule, cycles=cycles) for rule, scores in rules.items()]
+
+
+def _comparable(run: RunFolder) -> bool:
+    """Whether printed figures may stand beside a run: ICBHI, official split."""
+    data = run.facts()["data"]
+    return (data["name"], data.get("split", "official")) == ("icbhi", "official")
+
+
+def _printed(preset: Preset) -> Row:
+    four = preset.printed.four_class.model_dump()
+    two = preset.printed.two_class.model_dump() if preset.printed.two_class else None
+    return printed(preset.title, four, two, seeds=PAPER_SEEDS, cycles=PAPER_CYCLES)
