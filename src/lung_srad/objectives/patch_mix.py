@@ -1,7 +1,8 @@
 """Cross-entropy and Patch-Mix contrastive learning along one axis, both, or single cells (paper §3.5, §3.6).
 
 The stem is run once. All mixed grids go through the rest of the backbone in one batch; where the reading stops
-their gradient they leave no graph behind, so Lung-SRAD costs about 5/3 of a plain step.
+their gradient they leave no graph behind, so Lung-SRAD costs about 5/3 of a plain step. (On a CPU such a pass takes a
+few samples at a time: the same numbers, and no fresh memory for every layer of a large batch.)
 """
 
 from contextlib import nullcontext
@@ -18,6 +19,9 @@ from lung_srad.models import Classifier, Side, drawn_depth
 from lung_srad.objectives.contract import ClassLoss, Losses, Objective, Step
 
 AXES = {"time": "time", "freq": "frequency", "random": "time"}  # kind of mix -> axis that the grid must have
+
+
+CPU_ROWS = 2  # samples at once where no graph is kept: their arrays fit into memory that is already mapped
 
 
 class PatchMix(Objective):
@@ -89,12 +93,18 @@ class PatchMix(Objective):
         """Returns the features of the mixed grids, one (B, width) per axis."""
         rows, backbone = len(grid), net.backbone
         depth = torch.cat([step.depth(net, rows) for _ in mixes], dim=1)
-        stopped = torch.no_grad() if self.stop_gradient == "mixed" else nullcontext()
-        with stopped, drawn_depth(backbone, depth):
+        free = self.stop_gradient == "mixed"  # of a graph
+        size = CPU_ROWS if free and grid.device.type == "cpu" else rows * len(mixes)
+        features = []
+        with torch.no_grad() if free else nullcontext():
             own = [replace(mix, perm=step.rows(mix.perm) - rows * step.rank) for mix in mixes.values()]
             mixed = torch.cat([apply_mix(grid, mix) for mix in own])
-            again = side and {name: torch.cat([value] * len(own)) for name, value in side.items()}
-            return list(backbone.encode(mixed, again).split(rows))
+            again = {name: torch.cat([value] * len(own)) for name, value in (side or {}).items()}
+            for some in torch.arange(len(mixed)).split(size):
+                with drawn_depth(backbone, depth[:, some]):
+                    part = {name: value[some] for name, value in again.items()}
+                    features.append(backbone.encode(mixed[some], part or None))
+            return list(torch.cat(features).split(rows))
 
     def _contrast(self, features: Tensor, mixed: list[Tensor], mixes: dict[str, Mix], step: Step) -> dict[str, Tensor]:
         """Returns one contrastive loss per axis, over the features of all processes, in float32."""
