@@ -26,15 +26,20 @@ def test_a_run_says_how_far_it_is(run, model):
     with pytest.raises(RunError, match=r"seed1: no run here \(no config.toml\)"):
         run.result()
     run.path.mkdir(parents=True)
-    run.write_config(model.preset, {"seed": 1})
+    facts = dict.fromkeys(("seed", "data", "class_names", "normal", "start", "processes"), 1)
+    run.write_config(model.preset, facts)
     assert (run.started, run.finished) == (True, False)
     assert run.config() == model.preset
-    assert run.facts() == {"seed": 1}
+    assert run.facts() == facts
     with pytest.raises(RunError, match=r"the run is not finished; .*--resume"):
         run.result()
-    module.write_json(run.path / "result.json", {"x": 1.5})
+    result = dict.fromkeys(("rules", "selected_epoch", "headline", "train_cycles"), 1.5)
+    module.write_json(run.path / "result.json", result)
     assert run.finished
-    assert run.result() == {"x": 1.5}
+    assert run.result() == result
+    module.write_json(run.path / "result.json", {"rules": []})
+    with pytest.raises(RunError, match=r"result.json: lacks headline, selected_epoch, train_cycles; .*train again"):
+        run.result()
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe"])

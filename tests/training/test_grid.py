@@ -118,13 +118,14 @@ def test_a_damaged_run_is_left_out_with_a_note(finished, tmp_path):
     assert any("result.json: lacks headline" in note for note in table.notes)
 
 
-def test_lost_weights_are_made_again(preset, dataset, tmp_path):
-    (first,) = run_grid([preset("dass_finetuning")], [1], dataset, out=tmp_path)
-    before = small_runs.digests(first.folder)
-    first.folder.weights.unlink()
-    (again,) = run_grid([preset("dass_finetuning")], [1], dataset, out=tmp_path, resume=True)
-    assert again.state == "trained"
-    assert before.keys() == small_runs.digests(first.folder).keys()
+def test_lost_weights_are_named(finished, tmp_path, workplace):
+    shutil.copytree(finished().path, tmp_path / "seed9")
+    (tmp_path / "seed9" / "weights.safetensors").unlink()
+    data = f"--data=table:{workplace / 'corpus' / 'table.csv'}"
+    result = RUN.invoke(app, ["evaluate", str(tmp_path / "seed9"), data, f"--out={tmp_path / 'p.csv'}"])
+    assert result.exit_code == 1
+    assert "weights.safetensors: is not there" in result.stderr
+    assert "train again" in result.stderr
 
 
 def test_runs_of_different_settings_are_not_averaged(preset, dataset, tmp_path):

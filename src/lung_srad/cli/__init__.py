@@ -7,6 +7,7 @@ Exit codes: 0; 1 for input to be mended (one line, ``error: ...``); 2 for wrong 
 """
 
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -56,15 +57,13 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        import lung_srad
-
-        typer.echo(lung_srad.__version__)
+        typer.echo(version("lung-srad"))
         raise typer.Exit
 
 
 @app.callback()
 def _options(
-    version: Annotated[
+    print_version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:

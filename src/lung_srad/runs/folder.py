@@ -94,8 +94,8 @@ class RunFolder:
 
     @property
     def finished(self) -> bool:
-        """Whether the run has its result and what belongs to it; where one is lost, --resume makes it again."""
-        return self.started and self.weights.is_file() and (self.path / "result.json").is_file()
+        """Whether the run has its result."""
+        return self.started and (self.path / "result.json").is_file()
 
     @property
     def started(self) -> bool:

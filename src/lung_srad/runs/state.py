@@ -16,6 +16,8 @@ from lung_srad.files import replacing
 
 FACTS = "lung_srad"  # the one metadata key: safetensors writes several in random order, and so other bytes each time
 
+REMEDY = "continue an unfinished run with --resume; remove the folder of a finished one and train again"
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -82,7 +84,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         RunError: the file is absent, damaged, or not ours.
     """
     if not path.is_file():
-        raise RunError(message(path, "is not there", "a file that train writes", "continue the run with --resume"))
+        raise RunError(message(path, "is not there", "a file that train writes", REMEDY))
     try:
         with safe_open(path, framework="pt") as file:
             facts = json.loads((file.metadata() or {})[FACTS])
