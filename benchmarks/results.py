@@ -7,6 +7,7 @@ those of two epochs. The commands that make them stand in the page.
 """
 
 import argparse
+import dataclasses
 import datetime
 import json
 import statistics
@@ -21,6 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from lung_srad.audio import Frontend
 from lung_srad.datasets import Cycle, Dataset, FeatureCache, open_dataset, validation_patients
 from lung_srad.evaluation import Scores, Table, always_normal, device_site_lookup, measured, score_predictions
+from lung_srad.evaluation.selection import VALIDATION
 from lung_srad.runs import RunFolder, machine_line
 from lung_srad.training import find_runs, results_table
 from lung_srad.training.data import cache_folder
@@ -150,6 +152,11 @@ def learns(run: RunFolder, classes: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} | {'yes' if yes else '**no**'} | {verdict} |"
 
 
+def headlines(table: Table) -> Table:
+    """Returns the rows of the epochs that validation patients chose."""
+    return dataclasses.replace(table, rows=tuple(row for row in table.rows if row.rule == VALIDATION), notes=())
+
+
 def above_always_normal(runs: Sequence[RunFolder]) -> str:
     """Returns which runs' headlines exceed 50, in words."""
     headlines = {run.path.parent.name: rule for run in runs for rule in run.result()["rules"] if rule["headline"]}
@@ -178,7 +185,7 @@ def main() -> None:
         full=results_table(full).markdown(),
         classes=" / ".join(data.class_names),
         learns="\n".join(cells),
-        short=results_table(short).markdown(),
+        short=headlines(results_table(short)).markdown(),
         above=above_always_normal(short),
     )
     args.out.write_text(page, encoding="utf-8")
