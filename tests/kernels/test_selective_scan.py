@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lung_srad import kernels
 from lung_srad.errors import ConfigError, ShapeError
+from lung_srad.kernels import torch_scan
 from lung_srad.method import recurrence
 
 BACKENDS = kernels.available()
@@ -211,3 +212,20 @@ def test_use_chooses_inside_its_block_only(monkeypatch: pytest.MonkeyPatch):
         default()
     default()
     assert called == ["two", "one", "two", "one", "one", "one", "two"]
+
+
+@pytest.mark.parametrize("size", [1, 300 * 6, 3 * 300 * 6])
+def test_a_few_sequences_at_a_time_give_what_all_at_once_give(monkeypatch: pytest.MonkeyPatch, size: int):
+    given = [x.requires_grad_() for x in scan_inputs(3, 2, 3, 2, 300)]
+    weight = torch.rand_like(given[0])
+    whole = scan(*given)
+    gradients = torch.autograd.grad(whole, given, weight)
+    monkeypatch.setattr(torch_scan, "GROUP", size)
+    parts = scan(*given)
+    assert_close(parts, whole)
+    for own, expected in zip(torch.autograd.grad(parts, given, weight), gradients, strict=True):
+        assert_close(own, expected)
+
+
+def test_an_empty_batch_gives_an_empty_batch():
+    assert scan(*[x[:0] if x.dim() > 2 else x for x in scan_inputs(1, 2, 3, 1, 20)]).shape == (0, 6, 20)

@@ -94,7 +94,7 @@ class _Scan(torch.autograd.Function):
 def _grouped(u: Tensor, *others: Tensor) -> Iterator[tuple[Tensor, ...]]:
     """Yields all tensors for some sequences at a time, GROUP states at most (or one sequence)."""
     states = others[1].shape[-1]
-    size = max(1, GROUP // max(1, u[0].numel() * states))
+    size = max(1, GROUP // max(1, u.shape[1] * u.shape[2] * states))
     yield from zip(*(x.split(size) for x in (u, *others)), strict=True)
 
 
