@@ -16,13 +16,17 @@ from lung_srad.objectives import OBJECTIVES, Objective
 
 
 def check_preset(preset: Preset) -> None:
-    """Raises a ConfigError unless every named part exists and takes the options given to it.
+    """Raises an error unless every named part exists, takes the options given to it, and can be built with them.
 
     The signature of a part's constructor is its schema: keyword-only arguments are the keys of the preset.
+
+    Raises:
+        ConfigError: no such part, no such option, or a value that is not allowed.
+        ShapeError: smoothing in a block that the backbone does not have.
     """
-    _options("backbone", preset.backbone, BACKBONES)
     options = _options("objective", preset.objective, OBJECTIVES)
-    with torch.device("meta"):  # objectives check their values; nothing is drawn or stored
+    with torch.device("meta"):  # parts check their values; nothing is drawn or stored
+        build_model(preset, 2)
         OBJECTIVES[preset.objective.name](1, (1, 1), **options)
 
 
