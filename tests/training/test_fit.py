@@ -472,3 +472,10 @@ def test_a_result_is_what_the_scores_were(finished):
     run = finished("lung_srad", THREE)
     train = asdict(run.refit.read_predictions(EPOCHS, "train").scores())
     assert as_scores(run.result()["train_last_epoch"]) == as_scores(train)
+
+
+def test_data_may_be_given_by_where_it_is(preset, dataset, workplace, tmp_path):
+    where = f"table:{workplace / 'corpus' / 'table.csv'}"
+    run = fit(preset("dass_finetuning", "training.epochs=1", "training.refit=false"), where, out=tmp_path)
+    assert score(run, where) == score(run, dataset)
+    assert (evaluate(run, where).probabilities == evaluate(run, dataset).probabilities).all()

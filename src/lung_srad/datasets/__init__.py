@@ -45,8 +45,10 @@ __all__ = [
 DATASETS: dict[str, type[Dataset]] = {"icbhi": ICBHI, "table": Table}
 
 
-def open_dataset(location: str | Path, *, split: str | None = None, split_file: str | Path | None = None) -> Dataset:
-    """Returns the corpus at ``"icbhi:PATH"``, ``"table:PATH"`` or ``PATH``.
+def open_dataset(
+    location: str | Path | Dataset, *, split: str | None = None, split_file: str | Path | None = None
+) -> Dataset:
+    """Returns the corpus at ``"icbhi:PATH"``, ``"table:PATH"`` or ``PATH``; a dataset as it is.
 
     Without a kind, a ``.csv`` is a table and everything else is ICBHI.
 
@@ -57,6 +59,8 @@ def open_dataset(location: str | Path, *, split: str | None = None, split_file: 
     Raises:
         DataError: there is no such corpus, or a split is given for a table.
     """
+    if isinstance(location, Dataset):
+        return location
     kind, colon, path = str(location).partition(":")
     if not colon or (kind not in DATASETS and Path(location).exists()):
         kind, path = ("table" if Path(location).suffix.lower() == ".csv" else "icbhi"), str(location)

@@ -13,7 +13,7 @@ import torch
 
 from lung_srad.audio import Frontend
 from lung_srad.config import Preset, dump_preset, load_preset
-from lung_srad.datasets import Dataset, derive_seed
+from lung_srad.datasets import Dataset, derive_seed, open_dataset
 from lung_srad.errors import RunError, message
 from lung_srad.evaluation import select
 from lung_srad.files import replacing, sha256
@@ -37,7 +37,7 @@ from lung_srad.training.phase import Job, Phase, Report
 
 def fit(
     preset: str | Path | Preset,
-    dataset: Dataset,
+    dataset: Dataset | str | Path,
     *,
     seed: int = 1,
     out: str | Path = "runs",
@@ -52,6 +52,7 @@ def fit(
     with ``resume=True`` to the same bits; a finished one is returned as it is.
 
     Args:
+        dataset: a dataset, or where one is: ``"icbhi:PATH"``, ``"table:PATH"``.
         start_from: an official checkpoint, or a run whose weights to start from; by default what
             ``LUNG_SRAD_WEIGHTS`` names, or random weights.
         report: called with (what is being done, steps done, steps in all).
@@ -65,6 +66,7 @@ def fit(
     """
     preset = preset if isinstance(preset, Preset) else load_preset(preset)
     check_preset(preset)
+    dataset = open_dataset(dataset)
     folder = RunFolder(Path(out) / run_name(preset) / f"seed{seed}")
     start_from = start_from or os.environ.get("LUNG_SRAD_WEIGHTS") or None
     try:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from lung_srad.datasets import Cycle, Dataset, FeatureCache
+from lung_srad.datasets import Cycle, Dataset, FeatureCache, open_dataset
 from lung_srad.errors import DataError, message
 from lung_srad.evaluation import Predictions, Scores
 from lung_srad.runs import RunFolder, load_model
@@ -16,7 +16,7 @@ from lung_srad.training.phase import Report, predict
 
 
 def evaluate(
-    run: str | Path | RunFolder, dataset: Dataset, *, split: str = "test", report: Report | None = None
+    run: str | Path | RunFolder, dataset: Dataset | str | Path, *, split: str = "test", report: Report | None = None
 ) -> Predictions:
     """Returns the predictions of a run's headline weights on a split; cycles without a label are predicted too.
 
@@ -26,6 +26,7 @@ def evaluate(
         RunError: the run has no weights yet.
         DataError: there is nothing in the split, or a label that the run does not know.
     """
+    dataset = open_dataset(dataset)
     folder = run if isinstance(run, RunFolder) else RunFolder(Path(run))
     folder.require()
     model = load_model(folder.weights)
@@ -48,13 +49,14 @@ def evaluate(
     )
 
 
-def score(run: str | Path | RunFolder, dataset: Dataset, *, split: str = "test") -> Scores:
+def score(run: str | Path | RunFolder, dataset: Dataset | str | Path, *, split: str = "test") -> Scores:
     """Returns the scores of a run's headline on a split, from the predictions on disk where they are there.
 
     Raises:
         RunError: the run is not finished.
         DataError: the labels are not those of the run, or no label is known.
     """
+    dataset = open_dataset(dataset)
     folder = run if isinstance(run, RunFolder) else RunFolder(Path(run))
     result, facts = folder.result(), folder.facts()
     if split == "test" and facts["data"]["fingerprint"] == dataset.fingerprint():
