@@ -36,8 +36,6 @@ _ROWS: dict[str, tuple[Any, Any]] = {  # key: (the paper, the public pre-release
 READINGS: dict[str, dict[str, Any]] = {
     name: {key: values[column] for key, values in _ROWS.items()} for column, name in enumerate(("paper", "code"))
 }
-
-
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"  # what a folder may be called
 
 

@@ -19,8 +19,6 @@ from lung_srad.models import Classifier, Side, drawn_depth
 from lung_srad.objectives.contract import ClassLoss, Losses, Objective, Step
 
 AXES = {"time": "time", "freq": "frequency", "random": "time"}  # kind of mix -> axis that the grid must have
-
-
 CPU_ROWS = 2  # samples at once where no graph is kept: their arrays fit into memory that is already mapped
 
 

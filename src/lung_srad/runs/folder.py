@@ -8,7 +8,7 @@ runs/lung_srad/seed1/
     best.safetensors                the weights of the best validation epoch so far
     predictions/epoch_001_test.csv  one file per epoch and part
   refit/                            run B: trained on all training patients (absent with --no-refit)
-    ...  last.safetensors
+    ...
   weights.safetensors               the headline's weights
   result.json                       the scores of the four rules; written last: the run is finished
 """
