@@ -144,35 +144,38 @@ def selective_scan(
     A: Float[Tensor, "KC N"],
     B: Float[Tensor, "B K N L"],
     C: Float[Tensor, "B K N L"],
-    D: Float[Tensor, " KC"] | None,
+    D: Float[Tensor, " KC"],
+    delta_bias: Float[Tensor, " KC"],
+    delta_softplus: bool,
 ) -> Float[Tensor, "B KC L"]:
-    """Returns y of Eq. 2 with Euler's rule for B; ``delta`` is already positive."""
+    """Returns y of Eq. 2 with Euler's rule for B."""
+    delta = delta + delta_bias.unsqueeze(-1)
+    if delta_softplus:
+        delta = F.softplus(delta)
     directions = B.shape[1]
     tokens, steps = (x.unflatten(1, (directions, -1)).transpose(2, 3) for x in (u, delta))  # (B, K, L, C)
     y = scan_channels_last(tokens, steps, A.unflatten(0, (directions, -1)), B.transpose(2, 3), C.transpose(2, 3))
-    y = y.transpose(2, 3).flatten(1, 2)
-    return y if D is None else y + u * D.unsqueeze(-1)
+    return y.transpose(2, 3).flatten(1, 2) + u * D.unsqueeze(-1)
 
 
 def ss2d(
     x: Float[Tensor, "B H W C"],
-    low: Float[Tensor, "B H W 4 R"],
-    B: Float[Tensor, "B H W 4 N"],
-    C: Float[Tensor, "B H W 4 N"],
+    projected: Float[Tensor, "B H W P"],
     dt_weight: Float[Tensor, "4 C R"],
     dt_bias: Float[Tensor, "4 C"],
-    A: Float[Tensor, "4 C N"],
-    D: Float[Tensor, "4 C"],
+    A: Float[Tensor, "4*C N"],
+    D: Float[Tensor, " 4*C"],
 ) -> Float[Tensor, "B H W C"]:
     """Returns the four directional scans of a grid, merged (Eq. 3)."""
-    height, width = x.shape[1:3]
+    (height, width), states = x.shape[1:3], A.shape[1]
+    low, B, C = projected.unflatten(-1, (4, -1)).split([dt_weight.shape[2], states, states], dim=-1)
     delta = torch.einsum("bkld,kcd->bklc", _scan_order(low), dt_weight) + dt_bias.unsqueeze(1)
     tokens = _scan_order(x.unsqueeze(3).expand(-1, -1, -1, 4, -1))
-    y = scan_channels_last(tokens, F.softplus(delta), A, _scan_order(B), _scan_order(C))
+    y = scan_channels_last(tokens, F.softplus(delta), A.unflatten(0, (4, -1)), _scan_order(B), _scan_order(C))
     rows = y[:, 0] + y[:, 2].flip(1)  # (B, H*W, C)
     columns = y[:, 1] + y[:, 3].flip(1)
     columns = columns.unflatten(1, (width, height)).transpose(1, 2)
-    return rows.unflatten(1, (height, width)) + columns + x * D.sum(0)
+    return rows.unflatten(1, (height, width)) + columns + x * D.unflatten(0, (4, -1)).sum(0)
 
 
 def _scan_order(x: Tensor) -> Tensor:
