@@ -7,6 +7,7 @@ from typing import Any
 from lung_srad.errors import ConfigError, message, nearest
 from lung_srad.models.contract import Backbone, Classifier, Side
 from lung_srad.models.dass import dass_medium, dass_small, dass_tiny
+from lung_srad.models.frozen import for_inference
 from lung_srad.models.mixing import mixing_matrix
 from lung_srad.models.smoothing import GaussianSmoothing, smooth
 from lung_srad.models.stochastic_depth import StochasticDepth, draw_depth, drawn_depth
@@ -23,6 +24,7 @@ __all__ = [
     "create_model",
     "draw_depth",
     "drawn_depth",
+    "for_inference",
     "load_weights",
     "mixing_matrix",
     "smooth",

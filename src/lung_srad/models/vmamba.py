@@ -12,7 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lung_srad.errors import ShapeError, message
-from lung_srad.kernels import ss2d
+from lung_srad.kernels import merged_scan
+from lung_srad.kernels.layers import depthwise_silu, layer_norm
+from lung_srad.kernels.linear import linear
 from lung_srad.models.contract import Backbone, Side
 from lung_srad.models.stochastic_depth import StochasticDepth
 
@@ -29,14 +31,49 @@ class Permute(nn.Module):
         return x.permute(self.order)
 
 
+TILE = 1024  # tokens that pass through an MLP together where no gradient is kept: its hidden layer stays in the cache
 TO_LAST, TO_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
 
 
 class LayerNorm(nn.LayerNorm):
-    """Layer norm in the precision of its weights, so that autocast leaves the residual sums in float32 on a CPU too."""
+    """Layer norm in the precision of its weights, so that autocast leaves the residual sums in float32 on a CPU too.
+
+    A ``narrow`` one is read by a matrix product alone, and comes in the precision of that.
+    """
+
+    def __init__(self, channels: int, *, narrow: bool = False) -> None:
+        super().__init__(channels)
+        self.narrow = narrow
+        self.product_dtype: torch.dtype | None = None  # set where a network is frozen in less than its own precision
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns (..., C) -> (..., C)."""
+        dtype = self.weight.dtype
+        if self.narrow and torch.is_autocast_enabled(x.device.type):
+            dtype = torch.get_autocast_dtype(x.device.type)
+        elif self.narrow and self.product_dtype is not None:
+            dtype = self.product_dtype
+        return layer_norm(x, self.weight, self.bias, self.eps, dtype)
+
+
+class Linear(nn.Linear):
+    """A linear layer whose product is :func:`lung_srad.kernels.linear.linear`; ``gelu`` applies that to it."""
+
+    def __init__(self, channels: int, out: int, *, bias: bool = True, gelu: bool = False) -> None:
+        super().__init__(channels, out, bias=bias)
+        self.gelu = gelu
+        self.packed: Tensor | None = None  # the weight in another layout, where the network is frozen
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns (..., in) -> (..., out)."""
+        return linear(x, self.weight if self.packed is None else self.packed, self.bias, gelu=self.gelu)
+
+
+class Conv2d(nn.Conv2d):
+    """A convolution in the precision of its weights."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns (B, C, H, W) -> (B, out, H', W')."""
         return super().forward(x.to(self.weight.dtype))
 
 
@@ -46,16 +83,17 @@ class SS2D(nn.Module):
     def __init__(self, channels: int, states: int = 1) -> None:
         super().__init__()
         rank = math.ceil(channels / 16)
-        self.in_proj = nn.Linear(channels, channels, bias=False)
+        self.in_proj = Linear(channels, channels, bias=False)
         self.conv2d = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
         self.x_proj_weight = nn.Parameter(torch.empty(4, rank + 2 * states, channels))
         self.dt_projs_weight = nn.Parameter(torch.empty(4, channels, rank))
         self.dt_projs_bias = nn.Parameter(torch.empty(4, channels))
         self.A_logs = nn.Parameter(torch.empty(4 * channels, states))
+        self.A: Tensor | None = None  # set where the network is frozen
         self.Ds = nn.Parameter(torch.ones(4 * channels))
         self.smooth_scan = nn.Identity()
-        self.out_norm = LayerNorm(channels)
-        self.out_proj = nn.Linear(channels, channels, bias=False)
+        self.out_norm = LayerNorm(channels, narrow=True)
+        self.out_proj = Linear(channels, channels, bias=False)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -70,21 +108,21 @@ class SS2D(nn.Module):
 
     def tokens(self, x: Tensor) -> Tensor:
         """Returns what the scan reads: (B, H, W, C) -> (B, H, W, C)."""
-        x = self.conv2d(self.in_proj(x).permute(TO_FIRST))
-        return F.silu(x).permute(TO_LAST)
+        return depthwise_silu(self.in_proj(x), self.conv2d.weight)
 
     def scan_parameters(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Returns dt weight (4, C, R), dt bias (4, C), A (4C, N) and D (4C,) of the scan."""
-        return self.dt_projs_weight, self.dt_projs_bias, -torch.exp(self.A_logs), self.Ds
+        A = -torch.exp(self.A_logs) if self.A is None else self.A
+        return self.dt_projs_weight, self.dt_projs_bias, A, self.Ds
 
     def project(self, x: Tensor) -> Tensor:
         """Returns step sizes, B and C of the four directions per token: (B, H, W, C) -> (B, H, W, 4(R + 2N))."""
-        return F.linear(x, self.x_proj_weight.flatten(0, 1))
+        return linear(x, self.x_proj_weight.flatten(0, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns (B, H, W, C) -> (B, H, W, C)."""
         x = self.tokens(x)
-        y = self.smooth_scan(ss2d(x, self.project(x), *self.scan_parameters()))
+        y = self.smooth_scan(merged_scan(x, self.project(x), *self.scan_parameters()))
         return self.out_proj(self.out_norm(y))
 
 
@@ -93,12 +131,12 @@ class Mlp(nn.Module):
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(channels, hidden)
-        self.fc2 = nn.Linear(hidden, channels)
+        self.fc1 = Linear(channels, hidden, gelu=True)
+        self.fc2 = Linear(hidden, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns (..., C) -> (..., C)."""
-        return self.fc2(F.gelu(self.fc1(x)))
+        return self.fc2(self.fc1(x))
 
 
 class VSSBlock(nn.Module):
@@ -109,10 +147,10 @@ class VSSBlock(nn.Module):
 
     def __init__(self, channels: int, drop_path: float) -> None:
         super().__init__()
-        self.norm = LayerNorm(channels)
+        self.norm = LayerNorm(channels, narrow=True)
         self.op = SS2D(channels)
         self.smooth_op = nn.Identity()
-        self.norm2 = LayerNorm(channels)
+        self.norm2 = LayerNorm(channels, narrow=True)
         self.mlp = Mlp(channels, 4 * channels)
         self.depth = StochasticDepth(drop_path)
         self.depth2 = StochasticDepth(drop_path)
@@ -121,8 +159,16 @@ class VSSBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Returns (B, H, W, C) -> (B, H, W, C)."""
         x = self.depth(x, lambda kept: self.smooth_op(self.op(self.norm(kept))))
-        x = self.depth2(x, lambda kept: self.mlp(self.norm2(kept)))
+        if self.training or torch.is_grad_enabled():
+            x = self.depth2(x, self.position_wise)
+        else:
+            for tokens in x.view(-1, x.shape[-1]).split(TILE):  # x is a sum of our own
+                tokens += self.position_wise(tokens)
         return self.smooth_block(x)
+
+    def position_wise(self, x: Tensor) -> Tensor:
+        """Returns the second branch, which treats every token alone: (..., C) -> (..., C)."""
+        return self.mlp(self.norm2(x))
 
 
 class Stage(nn.Module):
@@ -139,7 +185,7 @@ class Stage(nn.Module):
 
 
 def _halve(channels: int, out: int) -> nn.Sequential:
-    convolution = nn.Conv2d(channels, out, 3, stride=2, padding=1)
+    convolution = Conv2d(channels, out, 3, stride=2, padding=1)
     return nn.Sequential(Permute(*TO_FIRST), convolution, Permute(*TO_LAST), LayerNorm(out))
 
 
@@ -189,12 +235,12 @@ def _stem(width: int) -> nn.Sequential:
     """Two strided convolutions; the indices of the layers are those of the official layout."""
     half = width // 2
     first = [
-        nn.Conv2d(1, half, 3, stride=2, padding=1),
+        Conv2d(1, half, 3, stride=2, padding=1),
         Permute(*TO_LAST),
         LayerNorm(half),
         Permute(*TO_FIRST),
     ]
-    second = [nn.Conv2d(half, width, 3, stride=2, padding=1), Permute(*TO_LAST), LayerNorm(width)]
+    second = [Conv2d(half, width, 3, stride=2, padding=1), Permute(*TO_LAST), LayerNorm(width)]
     return nn.Sequential(*first, nn.GELU(), *second)
 
 

@@ -1,0 +1,39 @@
+"""A network made ready for forward passes: weights laid out for them once, and less precision on request."""
+
+from copy import deepcopy
+
+import torch
+
+from lung_srad.errors import ConfigError, message
+from lung_srad.kernels.linear import packed
+from lung_srad.models.contract import Classifier
+from lung_srad.models.vmamba import SS2D, TILE, Conv2d, LayerNorm, Linear
+
+DTYPES = (torch.float32, torch.bfloat16)
+
+
+def for_inference(net: Classifier, dtype: torch.dtype = torch.float32) -> Classifier:
+    """Returns a copy for forward passes only, with matrix products in ``dtype``; its weights are not to be changed.
+
+    Linear layers are packed for oneDNN and convolutions laid out with channels last. In bfloat16 the residual sums,
+    norms, step sizes and states stay in float32. Numbers in float32 are those of ``net``.
+
+    Raises:
+        ConfigError: another dtype than float32 and bfloat16.
+    """
+    if dtype not in DTYPES:
+        allowed = " or ".join(map(str, DTYPES))
+        raise ConfigError(message("for_inference: dtype", str(dtype), allowed, "float16 and less would overflow"))
+    net = deepcopy(net).eval().requires_grad_(False)
+    for module in net.modules():
+        if isinstance(module, SS2D):
+            module.A = module.scan_parameters()[2]
+            module.x_proj_weight.data = module.x_proj_weight.to(dtype)
+        elif isinstance(module, LayerNorm):
+            module.product_dtype = dtype
+        elif isinstance(module, Linear):
+            module.to(dtype)
+            module.packed = packed(module.weight, TILE)
+        elif isinstance(module, Conv2d):
+            module.to(dtype=dtype, memory_format=torch.channels_last)
+    return net
