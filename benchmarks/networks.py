@@ -10,7 +10,7 @@ from torch import Tensor
 from baselines import AST, Published, register_loops
 from floor import Floor, Product, products
 from lung_srad import kernels
-from lung_srad.models import Classifier, create_model
+from lung_srad.models import Classifier, create_model, for_inference
 from settings import BEST, DTYPES, Settings
 from timing import Times, on, say, take_turns
 
@@ -29,11 +29,6 @@ def build(name: str, frames: int, **options: float) -> Classifier:
 
 def inference(net: Classifier, dtype: torch.dtype) -> Net:
     """Returns a network for forward passes only."""
-    try:
-        from lung_srad.models import for_inference
-    except ImportError:  # not there yet
-        net = net.eval()
-        return lambda x: torch.autocast("cpu", dtype, enabled=dtype != torch.float32)(net)(x)
     return for_inference(net, dtype=dtype)
 
 

@@ -34,8 +34,10 @@ def run_part(words: list[str], threads: int, quick: bool) -> Any:
     """Returns what a part measures, in this process."""
     import torch  # only here, once the environment of this process is set
 
+    from lung_srad.memory import keep_memory
     from settings import FULL, QUICK
 
+    keep_memory()  # as the commands do; every contestant gains
     settings = QUICK if quick else FULL
     torch.set_num_threads(threads)
     match words:

@@ -17,6 +17,7 @@ from lung_srad.cli.data import check
 from lung_srad.cli.machine import doctor
 from lung_srad.cli.runs import evaluate, presets, table, train
 from lung_srad.errors import LungSradError
+from lung_srad.memory import keep_memory
 
 __all__ = ["app", "main"]
 
@@ -76,4 +77,5 @@ for _name, _verb in VERBS.items():
 
 def main() -> None:
     """Runs the command line and leaves with its exit code."""
+    keep_memory()
     app()

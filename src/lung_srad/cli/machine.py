@@ -3,19 +3,39 @@
 import json
 import os
 import platform
+import shlex
+from collections.abc import Collection
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-PACKAGES = ("torch", "numpy", "soundfile", "safetensors", "pydantic", "soxr", "tensorboard", "matplotlib")
-EXTRAS = {"audio": ("soxr",), "plot": ("matplotlib",), "track": ("tensorboard",)}
+PACKAGES = (
+    "torch",
+    "numpy",
+    "soundfile",
+    "safetensors",
+    "pydantic",
+    "soxr",
+    "tensorboard",
+    "matplotlib",
+    "transformers",
+    "lung-srad-kernels",
+)
+EXTRAS = {
+    "audio": ("soxr",),
+    "plot": ("matplotlib",),
+    "track": ("tensorboard",),
+    "baselines": ("transformers",),
+    "kernels": ("lung-srad-kernels",),
+}
 
 
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print the same facts as JSON.")] = False,
 ) -> None:
-    """Prints versions, kernel back ends, threads and CUDA, and how to install what is missing.
+    """Prints versions, what computes the scan, threads and CUDA, and how to install what is missing.
 
     Example: lung-srad doctor --json
     """
@@ -36,7 +56,9 @@ def facts() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": packages,
-        "kernels": list(kernels.available()),
+        "kernels": {name: described(name) for name in reversed(kernels.available())},
+        "not_running": dict(kernels.missing()),
+        "faster": faster(kernels.missing(), cuda),
         "threads": {
             "torch": torch.get_num_threads(),
             "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS"),
@@ -46,9 +68,31 @@ def facts() -> dict[str, Any]:
         "missing": {
             extra: f"pip install 'lung-srad[{extra}]'"
             for extra, names in EXTRAS.items()
-            if any(packages[name] is None for name in names)
+            if extra != "kernels" and any(packages[name] is None for name in names)  # "faster" tells of those
         },
     }
+
+
+def described(backend: str) -> str:
+    """Returns what a back end of the scan that runs here computes with."""
+    import torch
+
+    number = torch.get_num_threads()
+    threads = "1 thread" if number == 1 else f"{number} threads"
+    if backend == "cpu":
+        import lung_srad_kernels
+
+        return f"compiled for {lung_srad_kernels.ISA}, {threads}"
+    return {"torch": f"plain torch, {threads}", "triton": "GPU"}[backend]
+
+
+def faster(missing: Collection[str], cuda: bool) -> dict[str, str]:
+    """Returns the command that brings each back end that does not run and could, also over one that does not load."""
+    clone = Path(__file__).parents[3] / "kernels_cpp"
+    source = f"{shlex.quote(str(clone))}  # needs a C++ compiler" if clone.is_dir() else "lung-srad-kernels"
+    commands = {"triton": "pip install triton"} if cuda else {}
+    commands["cpu"] = f"pip install --force-reinstall --no-deps {source}"
+    return {name: command for name, command in commands.items() if name in missing}
 
 
 def installed(package: str) -> str | None:
@@ -66,10 +110,13 @@ def as_text(found: dict[str, Any]) -> str:
         "lung-srad": found["lung-srad"] or "not installed (run from its source)",
         "Python": f"{found['python']} on {found['platform']}",
         **{name: number or "not installed" for name, number in found["packages"].items()},
-        "kernels": ", ".join(found["kernels"]),
+        "scan": "; ".join(f"{name}: {how}" for name, how in found["kernels"].items()),
+        "not running": "; ".join(f"{name}: {why}" for name, why in found["not_running"].items()) or "nothing",
+        "faster scan": "; ".join(f"{name}: {command}" for name, command in found["faster"].items())
+        or "nothing to install",
         "threads": f"torch {threads['torch']} of {threads['cores']} cores, "
         f"OMP_NUM_THREADS {threads['OMP_NUM_THREADS'] or 'not set'}",
         "CUDA": ", ".join(found["cuda"]) or "no device; everything runs on the CPU",
         "missing": "; ".join(f"extra {extra}: {command}" for extra, command in found["missing"].items()) or "nothing",
     }
-    return "\n".join(f"{name:<12} {value}" for name, value in lines.items())
+    return "\n".join(f"{name:<17} {value}" for name, value in lines.items())

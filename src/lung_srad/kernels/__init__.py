@@ -3,7 +3,7 @@
 Every back end computes what :func:`lung_srad.method.ssm.recurrence` defines, faster, never differently.
 "torch" needs nothing but torch; "cpu" is compiled (the distribution ``lung-srad-kernels``); "triton" is for GPUs.
 The best one that runs on the tensors' device is taken; :func:`use` or ``backend=`` chooses. float64 is always
-computed in float64, by "torch".
+computed in float64, by "torch" (DECISIONS: precision-of-kernels).
 """
 
 import importlib

@@ -1,7 +1,8 @@
 """A linear layer on a CPU through oneDNN, which torch's own ``F.linear`` does not take there in float32.
 
 Measured on AMD processors, where the default library runs at less than half the speed; elsewhere they are on a par.
-The operator belongs to torch but is not public: where it is missing, ``F.linear`` gives the same numbers.
+The operator belongs to torch but is not public: where it is missing, ``F.linear`` gives the same numbers
+(DECISIONS: private-operator).
 """
 
 from functools import cache

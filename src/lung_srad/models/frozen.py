@@ -16,7 +16,7 @@ def for_inference(net: Classifier, dtype: torch.dtype = torch.float32) -> Classi
     """Returns a copy for forward passes only, with matrix products in ``dtype``; its weights are not to be changed.
 
     Linear layers are packed for oneDNN and convolutions laid out with channels last. In bfloat16 the residual sums,
-    norms, step sizes and states stay in float32. Numbers in float32 are those of ``net``.
+    norms, step sizes and states stay in float32 (DECISIONS: half-precision). Numbers in float32 are those of ``net``.
 
     Raises:
         ConfigError: another dtype than float32 and bfloat16.
