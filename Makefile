@@ -7,22 +7,44 @@ OMP_NUM_THREADS ?= 2
 MKL_NUM_THREADS ?= $(OMP_NUM_THREADS)
 export OMP_NUM_THREADS MKL_NUM_THREADS
 
-PY    := $(VENV)/bin/python
-STAMP := $(VENV)/.installed
+PY      := $(VENV)/bin/python
+STAMP   := $(VENV)/.installed
+KERNELS := $(VENV)/.kernels
 
 .DEFAULT_GOAL := help
-.PHONY: help install lint test slow slow-kill bench results clean
+.PHONY: help install kernels lint test slow slow-kill bench results clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(STAMP)  ## a virtual environment in .venv with the tested versions of everything
+install: $(STAMP) $(KERNELS)  ## a virtual environment in .venv with the tested versions of everything
 
 # One pip call, so that the constraint on torch holds for every package that asks for torch.
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev]'
 	@touch $@
+
+kernels:  ## the compiled scan again, whatever was there; `make install` builds it where a C++ compiler is
+	@rm -f $(KERNELS)
+	@$(MAKE) --no-print-directory $(KERNELS)
+
+# Nothing needs the compiled scan, so nothing stops here. Without a compiler there is no stamp, and the next make
+# looks again; a build that failed is tried again when a source changes, or by `make kernels`.
+# What the build needs is pinned for pip 25.3 and newer by the second variable, for older ones by the first.
+WITHOUT := make: the scan runs in plain torch, slower and with the same results:
+$(KERNELS): $(STAMP) kernels_cpp/pyproject.toml kernels_cpp/CMakeLists.txt $(wildcard kernels_cpp/src/* kernels_cpp/lung_srad_kernels/*.py)
+	@if ! for one in $${CXX:-c++ g++ clang++}; do command -v $$one && break; done >/dev/null; then \
+	  echo "$(WITHOUT) no C++ compiler on PATH ($${CXX:-c++, g++, clang++}); install one (apt install g++), then make kernels"; \
+	elif { PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
+	       $(PY) -m pip install --disable-pip-version-check --force-reinstall --no-deps ./kernels_cpp && \
+	       $(PY) -c 'import lung_srad_kernels'; } >$(VENV)/kernels.log 2>&1; then \
+	  touch $@; \
+	else \
+	  $(PY) -m pip uninstall -q -y lung-srad-kernels >>$(VENV)/kernels.log 2>&1; \
+	  echo "$(WITHOUT) the compiled one could not be built; $(VENV)/kernels.log says why; mend it, then make kernels"; \
+	  touch $@; \
+	fi
 
 lint: install  ## ruff (lint and format) and mypy (the method)
 	$(PY) -m ruff check .
@@ -38,13 +60,14 @@ slow: install  ## the tests that take minutes, but for the kills
 slow-kill: install  ## runs killed at random moments and resumed to the same bits
 	LUNG_SRAD_RESULTS=1 $(PY) -m pytest -m slow -k kill
 
-bench: install  ## every script of benchmarks/; each writes its own result page
-	@set -e; for script in $(filter-out benchmarks/results.py,$(wildcard benchmarks/[a-z]*.py)); do echo "== $$script"; $(PY) $$script; done
+bench: install  ## benchmarks/RESULTS.md: the scan and the networks beside loops, AST and the GEMM floor (20 minutes)
+	$(PY) -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[baselines]'
+	$(PY) benchmarks/speed.py
 
 results: install  ## docs/results.md from ICBHI recordings: make results DATA=PATH
 	@test -n "$(DATA)" || { echo "error: DATA is empty; it is the folder of the ICBHI recordings; make results DATA=PATH" >&2; exit 2; }
 	$(PY) benchmarks/results.py --data "$(DATA)"
 
 clean:  ## removes .venv and every cache of the tools; runs and feature caches stay
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist kernels_cpp/build .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

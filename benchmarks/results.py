@@ -49,7 +49,7 @@ test part.
 ## Three systems, to the end of the profile
 
 ```
-lung-srad train dass_finetuning dass_smoothing lung_srad --profile small --data icbhi:PATH --seeds 1 --out runs/full
+lung-srad train dass_finetuning dass_smoothing lung_srad --profile small --data icbhi:PATH --seeds 1-3 --out runs/full
 ```
 
 {full}

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -85,7 +86,8 @@ def test_doctor_as_json() -> None:
     found = json.loads(result.stdout)
     assert set(found["packages"]) == set(machine.PACKAGES)
     assert found["packages"]["torch"].startswith("2.")
-    assert "torch" in found["kernels"]
+    assert "plain torch" in found["kernels"]["torch"]
+    assert sorted([*found["kernels"], *found["not_running"]]) == ["cpu", "torch", "triton"]
     assert found["threads"]["torch"] >= 1
     assert found["threads"]["OMP_NUM_THREADS"] == os.environ.get("OMP_NUM_THREADS")
     assert found["python"] == sys.version.split()[0]
@@ -93,15 +95,15 @@ def test_doctor_as_json() -> None:
 
 def test_doctor_names_every_package_once() -> None:
     output = RUN.invoke(app, ["doctor"]).stdout.splitlines()
-    assert [line.split()[0] for line in output[2:10]] == list(machine.PACKAGES)
+    assert [line.split()[0] for line in output[2:12]] == list(machine.PACKAGES)
 
 
 def test_doctor_says_how_to_install_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     there = machine.installed
     monkeypatch.setattr(machine, "installed", lambda name: None if name == "soxr" else there(name))
     output = RUN.invoke(app, ["doctor"]).stdout
-    assert "soxr         not installed" in output
-    assert "missing      extra audio: pip install 'lung-srad[audio]'" in output
+    assert "soxr              not installed" in output
+    assert "missing           extra audio: pip install 'lung-srad[audio]'" in output
 
 
 def test_doctor_knows_the_extras_of_the_project() -> None:
@@ -109,6 +111,42 @@ def test_doctor_knows_the_extras_of_the_project() -> None:
     extras = {name: packages for name, packages in project["optional-dependencies"].items() if name != "dev"}
     named = {extra: tuple(name.partition(">")[0] for name in packages) for extra, packages in extras.items()}
     assert named == machine.EXTRAS
+
+
+def test_doctor_names_the_instruction_set_of_the_compiled_scan() -> None:
+    compiled = pytest.importorskip("lung_srad_kernels")
+    scan = next(line for line in RUN.invoke(app, ["doctor"]).stdout.splitlines() if line.startswith("scan "))
+    assert f" cpu: compiled for {compiled.ISA}, " in scan
+    assert scan.index("cpu:") < scan.index("torch:")  # the preferred one comes first
+
+
+@pytest.mark.parametrize(
+    ("module", "reason"),
+    [
+        ("API = 99", "lung-srad-kernels answers calls of version 99, version 1 is needed"),
+        ("raise ImportError('_kernels.so: undefined symbol: x')", "_kernels.so: undefined symbol: x"),
+    ],
+)
+def test_doctor_explains_a_compiled_scan_that_does_not_run(tmp_path: Path, module: str, reason: str) -> None:
+    (tmp_path / "lung_srad_kernels.py").write_text(module, encoding="utf-8")
+    code = "import sys; from lung_srad.cli import main; sys.argv = ['lung-srad', 'doctor']; main()"
+    environment = os.environ | {"PYTHONPATH": str(tmp_path), "CUDA_VISIBLE_DEVICES": "", "TRITON_INTERPRET": "0"}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    lines = dict(line.split(maxsplit=1) for line in run.stdout.splitlines())
+    assert lines["scan"].startswith("torch: plain torch")
+    assert f"not running       cpu: {reason}" in run.stdout
+    assert "faster scan       cpu: pip install --force-reinstall --no-deps" in run.stdout
+
+
+def test_the_faster_scan_comes_from_the_clone_or_an_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clone = Path(__file__).parents[1] / "kernels_cpp"
+    command = "pip install --force-reinstall --no-deps"
+    expected = {"cpu": f"{command} {shlex.quote(str(clone))}  # needs a C++ compiler"}
+    assert machine.faster(("cpu", "triton"), cuda=False) == expected
+    monkeypatch.setattr(machine, "__file__", str(tmp_path / "lung_srad" / "cli" / "machine.py"))
+    expected = {"cpu": f"{command} lung-srad-kernels", "triton": "pip install triton"}
+    assert machine.faster(("cpu", "triton"), cuda=True) == expected
+    assert machine.faster((), cuda=True) == {}
 
 
 # --- check

@@ -88,7 +88,7 @@ void forward_line(const Scan& a, int64_t line, const Block<NV>& block) {
         own.read(chunk, steps, u, delta, nullptr);
         scan_tile<NV>(y_rows, u_rows, delta, own.shared(), own.rate, own.h, own.states, steps, true);
         for (int t = 0; t < steps; ++t)
-            for (int v = 0; v < NV; ++v) y.at[t][v] += own.skip[v] * u.at[t][v];
+            for (int v = 0; v < NV; ++v) y.at[t][v] = fused(own.skip[v], u.at[t][v], y.at[t][v]);
         scatter(static_cast<S*>(a.y) + own.first * a.length + chunk * STEPS, y, a.length, steps, block);
     }
 }

@@ -219,7 +219,7 @@ void backward_direction(const Ss2d& a, const Ss2dGradients& to, int64_t sample, 
 
 // Hands every direction of every block of channels to `direction`, with the slab (L × block) that takes its sum over
 // directions, then the finished slab to `finish`. With fewer samples and groups than threads, directions run side by
-// side on slabs of their own, which are added in the same order: the result does not depend on the threads.
+// side on slabs of their own, which are added afterwards: the same numbers but for their last bits.
 template <int NV, class Each, class Finish>
 void sweep(const Ss2d& a, Each direction, Finish finish) {
     const int64_t length = a.height * a.width, blocks = (a.channels + Block<NV>::WIDTH - 1) / Block<NV>::WIDTH;

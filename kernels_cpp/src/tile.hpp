@@ -96,7 +96,7 @@ inline void scan_tile(V (*const* y)[NV], const float* const* u, const Tile<NV>& 
             float b = shared.b(t, n), c = shared.c(t, n);
             for (int v = 0; v < NV; ++v) {
                 V d = delta.at[t][v];
-                state[v] = exp2(at_most(d * rate[n][v], 127.0f)) * state[v] + (d * load(u[t] + v * LANES)) * b;
+                state[v] = fused(exp2(at_most(d * rate[n][v], 127.0f)), state[v], d * load(u[t] + v * LANES) * b);
                 (*y[t])[v] = first && n == 0 ? state[v] * c : (*y[t])[v] + state[v] * c;
             }
         }
@@ -128,7 +128,7 @@ inline void scan_tile_backward(const TileGradients<NV>& to, const float* const* 
             for (int v = 0; v < NV; ++v) {
                 V d = delta.at[t][v], a = exp2(at_most(d * rate[n][v], 127.0f));
                 before.at[t][v] = state[v], decay.at[t][v] = a;
-                state[v] = a * state[v] + (d * load(u[t] + v * LANES)) * shared.b(t, n);
+                state[v] = fused(a, state[v], d * load(u[t] + v * LANES) * shared.b(t, n));
                 grad_C += load(grad_y[t] + v * LANES) * state[v];
             }
             to.rows[t][shared.C + n] += sum(grad_C);

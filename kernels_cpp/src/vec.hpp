@@ -16,7 +16,7 @@
 namespace ARCH {
 
 typedef float V __attribute__((vector_size(4 * LANES)));
-typedef int32_t Bits __attribute__((vector_size(4 * LANES)));
+typedef uint32_t Bits __attribute__((vector_size(4 * LANES)));
 
 inline V splat(float x) { return V{} + x; }
 
@@ -108,6 +108,18 @@ inline V at_most(V x, float bound) {
 #endif
 }
 
+// a · b + c with that product fused, where c is a product too: left to themselves compilers fuse now one, now the other,
+// and results would depend on the size of a block.
+inline V fused(V a, V b, V c) {
+#if LANES == 16
+    return (V)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif LANES == 8
+    return (V)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#else
+    return a * b + c;
+#endif
+}
+
 // 2^x, relative error 1e-7, exactly 1 at 0 and as close to 1 as a float can be near it, for x up to 127;
 // x below -126 counts as -126.
 inline V exp2(V x) {
@@ -121,7 +133,7 @@ inline V exp2(V x) {
     p = p * f + 2.4022651e-1f;
     p = p * f + 6.9314719e-1f;
     p = p * f + 1.0f;
-    return (V)((Bits)p + ((Bits)shifted << 23));
+    return p * (V)(((Bits)shifted << 23) + 0x3f800000);  // a product, so that every NaN stays one
 }
 
 const float LOG2E = 1.44269504f;

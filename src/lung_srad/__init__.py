@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lung_srad import audio, datasets, errors, kernels, method
     from lung_srad.config import load_preset
     from lung_srad.method import spectral_response
-    from lung_srad.models import create_model, mixing_matrix
+    from lung_srad.models import create_model, for_inference, mixing_matrix
     from lung_srad.training import evaluate, fit, score
 
     __version__: str
@@ -27,6 +27,7 @@ __all__ = [
     "errors",
     "evaluate",
     "fit",
+    "for_inference",
     "kernels",
     "load_preset",
     "method",
@@ -40,6 +41,7 @@ _ROOM_OF = {
     "create_model": "models",
     "evaluate": "training",
     "fit": "training",
+    "for_inference": "models",
     "load_preset": "config",
     "mixing_matrix": "models",
     "score": "training",

@@ -10,10 +10,12 @@ def keep_memory() -> bool:
     """Returns whether the C library has been told to keep what is freed for what comes next (glibc has).
 
     The same arrays are made and freed in every step; by default glibc gives large ones back to the system each time.
-    The process holds what it once needed until it ends. It is called by the commands, never by the library (DECISIONS: kept-memory).
+    The process holds what it once needed until it ends. The commands call it, the library never does
+    (DECISIONS: kept-memory).
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is None:
         return False
     settings = {_MMAP_THRESHOLD: 2**30, _TRIM_THRESHOLD: 2**31 - 1, _TOP_PAD: 2**26}
-    return all([mallopt(name, value) == 1 for name, value in settings.items()])
+    taken = [mallopt(name, value) for name, value in settings.items()]
+    return taken == [1, 1, 1]

@@ -133,6 +133,10 @@ def _prepared(
     name: str | None, activations: tuple[Tensor, ...], parameters: tuple[Tensor, ...]
 ) -> tuple[Backend, list[Tensor], list[Tensor]]:
     """Returns the back end and its inputs, in float64 if one of them is, else parameters in float32."""
+    where = {x.device for x in (*activations, *parameters)}
+    if len(where) > 1:  # compiled code would read an address of another device
+        seen = f"tensors on {' and '.join(sorted(map(str, where)))}"
+        raise ConfigError(message("backend", seen, "needs all on one device", "move the module and its input together"))
     dtype = activations[0].dtype
     for x in activations[1:]:
         dtype = torch.promote_types(dtype, x.dtype)
@@ -142,6 +146,12 @@ def _prepared(
     dtype = dtype if dtype in backend.dtypes else torch.float32
     whole = torch.float64 if dtype == torch.float64 else torch.float32
     return backend, [x.to(dtype) for x in activations], [x.to(whole) for x in parameters]
+
+
+def _some_states(function: str, A: Tensor) -> None:
+    if not A.shape[-1]:
+        seen, remedy = f"shape {tuple(A.shape)}", "give a decay rate for each channel and state"
+        raise ShapeError(message(f"{function}: A", seen, "needs one state or more", remedy))
 
 
 @checked
@@ -167,6 +177,7 @@ def selective_scan(
     Reference: paper Eq. 2; mamba's ``selective_scan_ref`` (Euler's rule for B, DECISIONS: euler-for-b).
     """
     groups = B.shape[1]
+    _some_states("selective_scan", A)
     if not groups or u.shape[1] % groups:
         allowed = f"needs a multiple of the {groups} groups of B"
         raise ShapeError(message("selective_scan: u", f"{u.shape[1]} channels", allowed, "give K groups of C channels"))
@@ -200,6 +211,7 @@ def ss2d(
     Reference: VMamba ``cross_selective_scan`` and its directions: rows, columns, rows back, columns back.
     """
     rank, states = dt_weight.shape[-1], A.shape[-1]
+    _some_states("ss2d", A)
     if projected.shape[-1] != 4 * (rank + 2 * states):
         allowed = f"needs {4 * (rank + 2 * states)} = 4 (R + 2N), with R = {rank} and N = {states}"
         seen, remedy = f"{projected.shape[-1]} values per token", "project the tokens for these weights"

@@ -10,10 +10,11 @@ from torch import Tensor
 
 API = 1
 """The calls that this file makes; the compiled module says which ones it answers."""
-if getattr(compiled, "API", None) != API:
+_answered = getattr(compiled, "API", 0)
+if _answered != API:
     raise ImportError(
-        f"lung-srad-kernels answers calls of version {getattr(compiled, 'API', 0)}, version {API} is needed: install both "
-        "packages from the same release"
+        f"lung-srad-kernels answers calls of version {_answered}, version {API} is needed: "
+        "install both packages from the same release"
     )
 CHUNK = compiled.STEPS
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lung_srad.kernels.cpu import addresses
-from lung_srad.kernels.ops import like, register
+from lung_srad.kernels.ops import like, register, traced
 
 
 def _depthwise(x: Tensor, weight: Tensor) -> tuple[Tensor]:
@@ -63,15 +63,17 @@ layer_norm = register("layer_norm", _norm, _norm_backward, _norm_fake, 3)
 """Layer norm of x (..., C), weights in float32; the result in bfloat16 if ``half``, else in float32."""
 
 
-@torch.library.custom_op("lung_srad::outer", mutates_args=())
-def outer(grad: Tensor, x: Tensor) -> Tensor:
-    """Returns gradᵀ x, the gradient of a linear layer's weight: (rows, N), (rows, K) -> (N, K), in float32."""
+def _outer(grad: Tensor, x: Tensor) -> Tensor:
     grad, x = grad.contiguous(), x.contiguous()
     weight = grad.new_empty(grad.shape[1], x.shape[1])
     compiled.outer([*grad.shape, x.shape[1], torch.get_num_threads()], addresses(grad, x, weight))
     return weight
 
 
-@outer.register_fake
-def _(grad, x):
-    return grad.new_empty(grad.shape[1], x.shape[1])
+_operator = torch.library.custom_op("lung_srad::outer", _outer, mutates_args=())
+_operator.register_fake(lambda grad, x: grad.new_empty(grad.shape[1], x.shape[1]))
+
+
+def outer(grad: Tensor, x: Tensor) -> Tensor:
+    """Returns gradᵀ x, the gradient of a linear layer's weight: (rows, N), (rows, K) -> (N, K), in float32."""
+    return _operator(grad, x) if traced(grad) else _outer(grad, x)

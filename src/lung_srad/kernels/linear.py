@@ -5,14 +5,14 @@ The operator belongs to torch but is not public: where it is missing, ``F.linear
 (DECISIONS: private-operator).
 """
 
-from functools import cache
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import FunctionCtx
 
 from lung_srad.kernels import compiled
+
+_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, gelu: bool = False) -> Tensor:
@@ -21,13 +21,13 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, gelu: bool 
     Where no gradient is asked for, the GELU is applied to results that are still in the cache. The weight may be
     one that :func:`packed` made.
     """
-    if torch.is_autocast_enabled(x.device.type):
+    if torch.is_autocast_enabled(x.device.type) and x.dtype != torch.float64:
         dtype = torch.get_autocast_dtype(x.device.type)
         x, weight, bias = x.to(dtype), weight.to(dtype), bias if bias is None else bias.to(dtype)
     if not _fast(x, weight):
         y = F.linear(x, weight, bias)
         return F.gelu(y) if gelu else y
-    if torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad):
+    if torch.is_grad_enabled() and any(given is not None and given.requires_grad for given in (x, weight, bias)):
         y = _Linear.apply(x, weight, bias)
         return F.gelu(y) if gelu else y
     return _product(x, weight, bias, "gelu" if gelu else "none")
@@ -45,15 +45,12 @@ def packed(weight: Tensor, rows: int) -> Tensor:
 
 def _fast(x: Tensor, weight: Tensor) -> bool:
     known = x.dtype == weight.dtype and x.dtype in (torch.float32, torch.bfloat16)
-    return known and x.device.type == "cpu" and x.numel() > 0 and _supported()
-
-
-@cache
-def _supported() -> bool:
-    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    return _ONEDNN and known and x.device.type == "cpu" and x.dim() > 1 and x.numel() > 0 and weight.shape[0] > 0
 
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None, activation: str = "none") -> Tensor:
+    if bias is not None:
+        bias = bias.contiguous()  # the operator reads it as if it were
     algorithm = "none" if activation == "gelu" else ""  # the exact GELU, not its tanh approximation
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, activation, [], algorithm)
 
@@ -65,11 +62,12 @@ class _Linear(torch.autograd.Function):
         return _product(x, weight, bias)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: FunctionCtx, grad_y: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors  # type: ignore[attr-defined]
         want_x, want_weight, want_bias = ctx.needs_input_grad  # type: ignore[attr-defined]
         rows = grad_y.flatten(0, -2)
+        if torch.is_grad_enabled():  # somebody differentiates twice
+            return grad_y @ weight, rows.t() @ x.flatten(0, -2), rows.sum(0) if want_bias else None
         grad_x = _product(grad_y, weight.t(), None) if want_x else None
         grad_weight = _outer(rows, x.flatten(0, -2)) if want_weight else None
         return grad_x, grad_weight, rows.sum(0) if want_bias else None

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 
 def register(
@@ -49,12 +48,12 @@ def register(
             return output[0]
 
         @staticmethod
-        @once_differentiable
         def backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, ...]:
-            return gradients(ctx, backward, grad)
+            # torch.autograd.grad passes by once_differentiable; the operator refuses a second derivative
+            return gradients(ctx, gradient if torch.is_grad_enabled() else backward, grad)
 
     def call(*inputs: Any) -> Tensor:
-        if torch.compiler.is_compiling() or type(inputs[0]) not in (Tensor, nn.Parameter):
+        if traced(inputs[0]):
             return operator(*inputs)[0]
         return Direct.apply(*inputs) if torch.is_grad_enabled() else forward(*inputs)[0]
 
@@ -79,6 +78,11 @@ def register_scans(name: str, kernel: ModuleType) -> tuple[Callable[..., Tensor]
 
     scan = register(f"{name}_scan", kernel.scan_forward, kernel.scan_backward, scan_fake, 7)
     return scan, register(f"{name}_ss2d", kernel.ss2d_forward, kernel.ss2d_backward, ss2d_fake, 6)
+
+
+def traced(x: Tensor) -> bool:
+    """Returns whether somebody records operators: x stands for a tensor in a program, or a profiler listens."""
+    return torch.compiler.is_compiling() or type(x) not in (Tensor, nn.Parameter) or torch.autograd._profiler_enabled()
 
 
 def like(x: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import FunctionCtx
 
 CHUNK = 16  # steps per chunk; 8 and 32 are within 10 % of it
 GROUP = 2**21  # states held at once: 8 MB in float32; larger batches gain nothing and leave the cache
@@ -83,9 +83,10 @@ class _Scan(torch.autograd.Function):
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: FunctionCtx, grad_y: Tensor) -> tuple[Tensor, ...]:
         """Returns the gradients of all inputs."""
+        if torch.is_grad_enabled():  # once_differentiable would let a wrong second derivative through
+            raise RuntimeError("the scan's backward is not differentiable; lung_srad.method.recurrence is")
         inputs = ctx.saved_tensors  # type: ignore[attr-defined]
         parts = [_gradients(*group) for group in _grouped(*inputs, grad_y)]
         return parts[0] if len(parts) == 1 else tuple(map(torch.cat, zip(*parts, strict=True)))

@@ -8,7 +8,6 @@ Reference: Liu et al. 2024 (VMamba); Bhati et al. 2024 (DASS).
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lung_srad.errors import ShapeError, message
@@ -162,7 +161,8 @@ class VSSBlock(nn.Module):
         if self.training or torch.is_grad_enabled():
             x = self.depth2(x, self.position_wise)
         else:
-            for tokens in x.view(-1, x.shape[-1]).split(TILE):  # x is a sum of our own
+            x = x.contiguous()
+            for tokens in x.view(-1, x.shape[-1]).split(TILE):  # x is a sum of our own: nobody else sees it change
                 tokens += self.position_wise(tokens)
         return self.smooth_block(x)
 
