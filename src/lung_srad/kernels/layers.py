@@ -12,7 +12,7 @@ def depthwise_silu(x: Tensor, weight: Tensor) -> Tensor:
 
     Shape: x (B, H, W, C); weight (C, 1, 3, 3) -> (B, H, W, C).
     """
-    if compiled(x):
+    if weight.shape == (x.shape[-1], 1, 3, 3) and compiled(x):
         from lung_srad.kernels.cpu_layers import depthwise_silu as fused
 
         return fused(x, weight.float().flatten(1))
@@ -22,8 +22,9 @@ def depthwise_silu(x: Tensor, weight: Tensor) -> Tensor:
 
 def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: float, dtype: torch.dtype) -> Tensor:
     """Returns the layer norm over the last axis, computed in the precision of its weights, in ``dtype``."""
-    if weight.dtype == torch.float32 and dtype in (torch.float32, torch.bfloat16) and compiled(x):
+    fits = weight.shape == bias.shape == x.shape[-1:] and weight.dtype == bias.dtype == torch.float32
+    if fits and dtype in (torch.float32, torch.bfloat16) and compiled(x):
         from lung_srad.kernels.cpu_layers import layer_norm as fused
 
-        return fused(x, weight, bias, epsilon, dtype == torch.bfloat16)
+        return fused(x, weight.contiguous(), bias.contiguous(), epsilon, dtype == torch.bfloat16)
     return F.layer_norm(x.to(weight.dtype), weight.shape, weight, bias, epsilon).to(dtype)
