@@ -30,7 +30,7 @@ static const Kernels& kernels = best();
 
 using Sizes = std::vector<int64_t>;
 
-// The arrays of one call, in order; an absent one has the address 0.
+// The arrays of one call, in order.
 class Arrays {
   public:
     explicit Arrays(const std::vector<uintptr_t>& addresses) : addresses_(addresses) {}

@@ -48,9 +48,8 @@ struct Line {
             load_column(rate[n], a.A + own * states, states, n, block);
             for (int v = 0; v < NV; ++v) rate[n][v] *= LOG2E, h[n][v] = V{};
         }
-        for (int v = 0; v < NV; ++v) bias[v] = skip[v] = V{};
-        if (a.bias) load_row(bias, a.bias + own, block);
-        if (a.D) load_row(skip, a.D + own, block);
+        load_row(bias, a.bias + own, block);
+        load_row(skip, a.D + own, block);
     }
     Shared shared() const { return {rows, 0, states}; }
     float* saved(int64_t chunk) const { return a.saved + (first * chunks + chunk) * states; }

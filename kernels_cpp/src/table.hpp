@@ -27,7 +27,7 @@ struct Ss2dGradients {
 struct Scan {
     int64_t batch, scans, channels, length, states;
     const void *u, *delta, *B, *C;
-    const float *A, *D, *bias;                     // D and bias may be null
+    const float *A, *D, *bias;
     float* saved;                                  // (B, K, C, chunks, N)
     void* y;
     bool softplus;

@@ -1,4 +1,4 @@
-"""Keeps freed memory in the process: fresh pages from the system cost a training step a tenth of its time."""
+"""Keeps freed memory in the process, because fresh pages from the system cost time in every training step."""
 
 import ctypes
 import sys
