@@ -19,11 +19,14 @@ def for_inference(net: Classifier, dtype: torch.dtype = torch.float32) -> Classi
     norms, step sizes and states stay in float32 (DECISIONS: half-precision). Numbers in float32 are those of ``net``.
 
     Raises:
-        ConfigError: another dtype than float32 and bfloat16.
+        ConfigError: another dtype than float32 and bfloat16, or a network that is such a copy already.
     """
     if dtype not in DTYPES:
         allowed = " or ".join(map(str, DTYPES))
         raise ConfigError(message("for_inference: dtype", str(dtype), allowed, "float16 and less would overflow"))
+    if any(isinstance(module, Linear) and module.packed is not None for module in net.modules()):
+        seen, remedy = "a network that is frozen already", "freeze the one that it was made from"
+        raise ConfigError(message("for_inference: net", seen, "a network with its own weights", remedy))
     net = deepcopy(net).eval().requires_grad_(False)
     for module in net.modules():
         if isinstance(module, SS2D):
