@@ -13,7 +13,7 @@ from lung_srad.memory import keep_memory
 if sys.argv[1] == "keep":
     assert keep_memory()
 for _ in range(20):
-    bytearray(2**27)  # 128 MB, above what glibc keeps by itself
+    bytearray(2**26)  # 64 MB, above what glibc keeps by itself
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
 """
 

@@ -94,6 +94,7 @@ struct Direction {
     Block<NV> block;
     int k, columns, rank, states;
     int64_t length, chunks;
+    bool far;  // the grid is larger than a cache
     const S *x, *projected;
     Buffer memory;
     V (*weight)[NV];
@@ -105,7 +106,7 @@ struct Direction {
 
     Direction(const Ss2d& a, int64_t sample, int k, const Block<NV>& block)
         : a(a), block(block), k(k), columns(a.rank + 2 * a.states), rank(a.rank), states(a.states),
-          length(a.height * a.width), chunks((length + STEPS - 1) / STEPS),
+          length(a.height * a.width), chunks((length + STEPS - 1) / STEPS), far(length * a.channels > int64_t(1) << 21),
           x(static_cast<const S*>(a.x) + sample * length * a.channels + block.first),
           projected(static_cast<const S*>(a.projected) + sample * length * 4 * columns + k * columns),
           memory((a.rank + 2 * a.states) * Block<NV>::WIDTH + STEPS * columns) {
@@ -132,8 +133,22 @@ struct Direction {
     float* saved(int64_t sample, int64_t chunk) const {
         return a.saved + (((sample * 4 + k) * chunks + chunk) * a.channels + block.first) * states;
     }
+    // Asks for what the next chunk touches, ahead of time: down a column of a wide grid no processor guesses it.
+    void fetch(int64_t chunk, const V (*sums)[NV]) const {
+        int64_t token[STEPS];
+        int steps = length - chunk * STEPS < STEPS ? length - chunk * STEPS : STEPS;
+        path(k, chunk * STEPS, steps, a.height, a.width, token);
+        for (int t = 0; t < steps; ++t) {
+            for (int v = 0; v < NV; ++v) {
+                __builtin_prefetch(x + token[t] * a.channels + v * LANES);
+                __builtin_prefetch(&sums[token[t]][v]);
+            }
+            __builtin_prefetch(projected + token[t] * 4 * columns);
+        }
+    }
     // The rows of u, the raw step sizes and the tokens of a chunk; `room` is for rows that are not as they should be.
-    int read(int64_t chunk, const float** u, Tile<NV>& room, Tile<NV>& raw, int64_t* token) {
+    int read(int64_t chunk, int64_t next, const float** u, Tile<NV>& room, Tile<NV>& raw, int64_t* token,
+             const V (*sums)[NV]) {
         int steps = length - chunk * STEPS < STEPS ? length - chunk * STEPS : STEPS;
         path(k, chunk * STEPS, steps, a.height, a.width, token);
         for (int t = 0; t < steps; ++t) {
@@ -141,6 +156,7 @@ struct Direction {
             rows[t] = widened(projected + token[t] * 4 * columns, narrow + t * columns);
         }
         for (int t = steps; t < STEPS; ++t) rows[t] = rows[0];  // tiles are made four steps at a time
+        if (next >= 0 && next < chunks && far) fetch(next, sums);
         expand(raw, rows, weight, bias, rank, steps);
         return steps;
     }
@@ -157,7 +173,7 @@ void forward_direction(const Ss2d& a, int64_t sample, int k, const Block<NV>& bl
     for (int64_t chunk = 0; chunk < way.chunks; ++chunk) {
         float* saved = way.saved(sample, chunk);
         for (int n = 0; n < way.states; ++n) store_column(saved, way.h[n], way.states, n, block);
-        int steps = way.read(chunk, u, room, delta, token);
+        int steps = way.read(chunk, chunk + 1, u, room, delta, token, sums);
         positive_steps<NV>(delta, nullptr, steps);
         for (int t = 0; t < steps; ++t) y[t] = sums + token[t];
         scan_tile<NV>(y, u, delta, way.shared(), way.rate, way.h, way.states, steps, first);
@@ -192,7 +208,7 @@ void backward_direction(const Ss2d& a, const Ss2dGradients& to, int64_t sample, 
     for (int64_t chunk = way.chunks - 1; chunk >= 0; --chunk) {
         const float* saved = way.saved(sample, chunk);
         for (int n = 0; n < states; ++n) load_column(way.h[n], saved, states, n, block);
-        int steps = way.read(chunk, u, room, delta, token);
+        int steps = way.read(chunk, chunk - 1, u, room, delta, token, sums);
         positive_steps<NV>(delta, &slope, steps);
         for (int t = 0; t < steps; ++t) {
             grad_y[t] = in_float(grad + token[t] * a.channels, room_y.at[t], block);

@@ -16,6 +16,6 @@ def keep_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is None:
         return False
-    settings = {_MMAP_THRESHOLD: 2**30, _TRIM_THRESHOLD: 2**31 - 1, _TOP_PAD: 2**26}
+    settings = {_MMAP_THRESHOLD: 2**27, _TRIM_THRESHOLD: 2**31 - 1, _TOP_PAD: 2**26}
     taken = [mallopt(name, value) for name, value in settings.items()]
     return taken == [1, 1, 1]

@@ -16,6 +16,7 @@ from kernel_cases import (
     error,
     gradients,
     leaves,
+    needs_compiled,
     scan_by_definition,
     scan_inputs,
     ss2d_by_definition,
@@ -102,6 +103,25 @@ def bfloat16_answer(function, given: list[Tensor]) -> tuple[Tensor, list[Tensor]
     whole = leaves(given, dtype=torch.float64)
     y = function(*whole)
     return y.detach(), gradients(y, whole, weights_like(y.detach()).bfloat16())
+
+
+@needs_compiled
+def test_ss2d_of_a_grid_larger_than_a_cache():
+    given = ss2d_inputs((3, 7300), 1, 1, 96, 1, torch.float32)  # 2^21 values and more are fetched ahead of time
+    assert_agrees(found(kernels.ss2d, given, "cpu"), exact(kernels.ss2d, given))
+
+
+@needs_compiled
+@torch.no_grad()
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(("batch", "channels"), [(1, 3), (1, 33), (3, 40)])
+def test_ss2d_in_the_memory_of_its_input(batch: int, channels: int, dtype: torch.dtype):
+    x, projected, *weights = ss2d_inputs((5, 29), 1, batch, channels, 2, torch.float32)
+    x, projected = x.to(dtype), projected.to(dtype)
+    expected = kernels.ss2d(x, projected, *weights)
+    y = kernels.merged_scan(x, projected, *weights, own=True)
+    assert torch.equal(y, expected)
+    assert y.data_ptr() == x.data_ptr()
 
 
 # --- odd shapes, against the definition itself

@@ -54,6 +54,11 @@ def test_depthwise(grid: tuple[int, int], channels: int, backend: str):
 
 
 @each_backend
+def test_depthwise_of_a_grid_wider_than_a_tile(backend: str):
+    assert_agrees(depthwise_silu, plain_depthwise, [drawn(2, 3, 1000, 70), drawn(70, 1, 3, 3) / 3], backend)
+
+
+@each_backend
 @pytest.mark.parametrize("shape", [(1, 1), (3, 5), (70, 16), (2, 3, 5, 21), (1, 130, 96), (2, 65, 384)])
 def test_norm(shape: tuple[int, ...], backend: str):
     given = [drawn(*shape) + 3, drawn(shape[-1]) + 1, drawn(shape[-1] + 1)[1:]]

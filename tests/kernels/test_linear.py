@@ -153,18 +153,19 @@ def test_bfloat16(shape: tuple[int, ...], asking: bool, gelu: bool):
 
 @both_gelu
 @pytest.mark.parametrize("asking", [True, False])
-def test_autocast(asking: bool, gelu: bool):
-    given = leaves(inputs(3, 5, 7)) if asking else inputs(3, 5, 7)
+def test_under_autocast_the_precision_is_that_of_the_input(asking: bool, gelu: bool):
+    x, weight, bias = leaves(inputs(3, 5, 7)) if asking else inputs(3, 5, 7)
+    expected = linear(x, weight, bias, gelu=gelu)
     with torch.autocast("cpu", torch.bfloat16):
-        y = linear(*given, gelu=gelu)
-        expected = plain(*given, gelu=gelu)
-    assert_of_bfloat16(y, expected)
+        assert torch.equal(linear(x, weight, bias, gelu=gelu), expected)
+        y = linear(x.bfloat16(), weight, bias, gelu=gelu)
+        half = plain(x, weight, bias, gelu=gelu)
+    assert_of_bfloat16(y, half)
     if asking:
-        for own, reference in zip(gradients(y, given), gradients(expected, given), strict=True):
+        given = (x, weight, bias)
+        for own, reference in zip(gradients(y, given), gradients(half, given), strict=True):
             assert own.dtype == torch.float32
             assert error(own, reference) <= 2.0**-7
-    with torch.autocast("cpu", enabled=False):
-        assert linear(*given, gelu=gelu).dtype == torch.float32
 
 
 def test_dtypes_that_differ_are_torchs_error():

@@ -40,7 +40,7 @@ def layer(net: Classifier, features: Tensor) -> tuple[SS2D, Tensor]:
     for stage in net.backbone.layers[:STAGE]:
         grid = stage(grid)
     grid = net.backbone.layers[STAGE].blocks[:BLOCK](grid)
-    return block.op, block.op.tokens(block.norm(grid))
+    return block.op, block.op.tokens(grid, block.norm)
 
 
 def along_paths(op: SS2D, x: Tensor) -> tuple[Tensor, ...]:

@@ -36,6 +36,7 @@ class Backend:
     ss2d: Callable[..., Tensor]
     dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.float64)
     devices: tuple[str, ...] | None = None  # None: any
+    ss2d_in_place: Callable[..., Tensor] | None = None  # the same without a gradient, in the memory of x
 
     def runs_on(self, device: str) -> bool:
         """Returns whether it computes on tensors of this kind of device."""
@@ -78,7 +79,8 @@ def _triton() -> Backend:
 
 def _registered(name: str, module: str, dtypes: tuple[torch.dtype, ...], devices: tuple[str, ...]) -> Backend:
     kernel = importlib.import_module(f"lung_srad.kernels.{module}")
-    return Backend(*ops.register_scans(name, kernel), dtypes, devices)
+    in_place = getattr(kernel, "ss2d_in_place", None)
+    return Backend(*ops.register_scans(name, kernel), dtypes, devices, in_place)
 
 
 @contextmanager
@@ -227,9 +229,15 @@ def merged_scan(
     A: Tensor,
     D: Tensor,
     *,
+    own: bool = False,
     backend: str | None = None,
 ) -> Tensor:
-    """Returns :func:`ss2d` of arrays that fit together, as a layer's do: a check costs as much as a small scan."""
+    """Returns :func:`ss2d` of arrays that fit together, as a layer's do: a check costs as much as a small scan.
+
+    Where no gradient is kept, the result may take the place of x if that is the caller's ``own``.
+    """
     one, tokens, parameters = _prepared(backend, (x, projected), (dt_weight, dt_bias, A, D))
+    if own and one.ss2d_in_place is not None and not torch.is_grad_enabled() and not ops.traced(x):
+        return one.ss2d_in_place(*tokens, *parameters).to(x.dtype)
     with torch.autocast(x.device.type, enabled=False):
         return one.ss2d(*tokens, *parameters).to(x.dtype)

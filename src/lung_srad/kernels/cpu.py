@@ -29,7 +29,17 @@ def ss2d_forward(
 ) -> tuple[Tensor, Tensor]:
     """Returns y (B, H, W, C) and the states before each chunk (B, 4, chunks, C, N)."""
     inputs = _contiguous(x, projected, dt_weight, dt_bias, A, D)
-    y = torch.empty_like(inputs[0])
+    return _ss2d(inputs, torch.empty_like(inputs[0]))
+
+
+def ss2d_in_place(x: Tensor, projected: Tensor, dt_weight: Tensor, dt_bias: Tensor, A: Tensor, D: Tensor) -> Tensor:
+    """Returns y in the memory of x: a block of channels is written once all four directions have read it."""
+    inputs = _contiguous(x, projected, dt_weight, dt_bias, A, D)
+    return _ss2d(inputs, inputs[0])[0]
+
+
+def _ss2d(inputs: list[Tensor], y: Tensor) -> tuple[Tensor, Tensor]:
+    x, _, dt_weight, _, A, _ = inputs
     states = A.new_empty(x.shape[0], 4, -(-x.shape[1] * x.shape[2] // CHUNK), x.shape[3], A.shape[1])
     compiled.ss2d(_ss2d_sizes(x, dt_weight, A), addresses(*inputs, states, y), x.dtype == torch.bfloat16)
     return y, states

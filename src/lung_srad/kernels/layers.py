@@ -16,7 +16,8 @@ def depthwise_silu(x: Tensor, weight: Tensor) -> Tensor:
         from lung_srad.kernels.cpu_layers import depthwise_silu as fused
 
         return fused(x, weight.float().flatten(1))
-    y = F.conv2d(x.permute(0, 3, 1, 2), weight.to(x.dtype), padding=1, groups=len(weight))
+    with torch.autocast(x.device.type, enabled=False):
+        y = F.conv2d(x.permute(0, 3, 1, 2), weight.to(x.dtype), padding=1, groups=len(weight))
     return F.silu(y).permute(0, 2, 3, 1)
 
 

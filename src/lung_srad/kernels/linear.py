@@ -18,15 +18,15 @@ _ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_l
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, gelu: bool = False) -> Tensor:
     """Returns x Wᵀ + b, and its GELU on request: (..., C) -> (..., out).
 
-    Where no gradient is asked for, the GELU is applied to results that are still in the cache. The weight may be
-    one that :func:`packed` made.
+    Under autocast, too, the precision is that of x. Where no gradient is asked for, the GELU is applied to results
+    that are still in the cache. The weight may be one that :func:`packed` made.
     """
-    if torch.is_autocast_enabled(x.device.type) and x.dtype != torch.float64:
-        dtype = torch.get_autocast_dtype(x.device.type)
-        x, weight, bias = x.to(dtype), weight.to(dtype), bias if bias is None else bias.to(dtype)
+    if torch.is_autocast_enabled(x.device.type):
+        weight, bias = weight.to(x.dtype), bias if bias is None else bias.to(x.dtype)
     if not _fast(x, weight):
-        y = F.linear(x, weight, bias)
-        return F.gelu(y) if gelu else y
+        with torch.autocast(x.device.type, enabled=False):
+            y = F.linear(x, weight, bias)
+            return F.gelu(y) if gelu else y
     if torch.is_grad_enabled() and any(given is not None and given.requires_grad for given in (x, weight, bias)):
         y = _Linear.apply(x, weight, bias)
         return F.gelu(y) if gelu else y

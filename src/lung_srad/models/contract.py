@@ -6,6 +6,7 @@ Mixing happens between ``embed`` and ``encode``: no backbone knows of it, and no
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 
+import torch
 from torch import Tensor, nn
 
 from lung_srad.errors import ShapeError, message
@@ -57,6 +58,15 @@ class Backbone(nn.Module, ABC):
             raise ShapeError(text)
 
 
+class Head(nn.Linear):
+    """A linear layer in the precision of its weights, under autocast too: logits are not rounded."""
+
+    def forward(self, encoded: Tensor) -> Tensor:
+        """Returns the logits: (B, width) -> (B, num_classes)."""
+        with torch.autocast(encoded.device.type, enabled=False):
+            return super().forward(encoded.to(self.weight.dtype))
+
+
 class Classifier(nn.Module):
     """A backbone and a linear head: (B, 1, F, T) -> (B, num_classes).
 
@@ -67,7 +77,7 @@ class Classifier(nn.Module):
     def __init__(self, backbone: Backbone, num_classes: int) -> None:
         super().__init__()
         self.backbone = backbone
-        self.head = nn.Linear(backbone.width, num_classes)
+        self.head = Head(backbone.width, num_classes)
         nn.init.trunc_normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
         self.register_state_dict_post_hook(_to_official)

@@ -7,16 +7,17 @@ import torch
 from lung_srad.errors import ConfigError, message
 from lung_srad.kernels.linear import packed
 from lung_srad.models.contract import Classifier
-from lung_srad.models.vmamba import SS2D, TILE, Conv2d, LayerNorm, Linear
+from lung_srad.models.vmamba import SS2D, TILE, Conv2d, LayerNorm, Linear, Mlp
 
 DTYPES = (torch.float32, torch.bfloat16)
 
 
 def for_inference(net: Classifier, dtype: torch.dtype = torch.float32) -> Classifier:
-    """Returns a copy for forward passes only, with matrix products in ``dtype``; its weights are not to be changed.
+    """Returns a copy for forward passes only, with its MLPs in ``dtype``; its weights are not to be changed.
 
-    Linear layers are packed for oneDNN and convolutions laid out with channels last. In bfloat16 the residual sums,
-    norms, step sizes and states stay in float32 (DECISIONS: half-precision). Numbers in float32 are those of ``net``.
+    Linear layers are packed for oneDNN and convolutions laid out with channels last. The MLPs are four fifths of
+    the work of a block; in bfloat16 everything around them stays in float32 (DECISIONS: half-precision). Numbers
+    in float32 are those of ``net``.
 
     Raises:
         ConfigError: another dtype than float32 and bfloat16, or a network that is such a copy already.
@@ -31,12 +32,13 @@ def for_inference(net: Classifier, dtype: torch.dtype = torch.float32) -> Classi
     for module in net.modules():
         if isinstance(module, SS2D):
             module.A = module.scan_parameters()[2]
-            module.x_proj_weight.data = module.x_proj_weight.to(dtype)
         elif isinstance(module, LayerNorm):
             module.product_dtype = dtype
-        elif isinstance(module, Linear):
+        elif isinstance(module, Mlp):
             module.to(dtype)
-            module.packed = packed(module.weight, TILE)
         elif isinstance(module, Conv2d):
-            module.to(dtype=dtype, memory_format=torch.channels_last)
+            module.to(memory_format=torch.channels_last)
+    for module in net.modules():
+        if isinstance(module, Linear):
+            module.packed = packed(module.weight, TILE)
     return net

@@ -55,7 +55,7 @@ def mixing_matrix(
 def _input_of(op: SS2D, backbone: Backbone, features: Tensor) -> Tensor:
     """Returns what the layer's scan reads, (H, W, C) in float64."""
     seen: list[Tensor] = []
-    hook = op.register_forward_pre_hook(lambda _, inputs: seen.append(op.tokens(inputs[0])))
+    hook = op.register_forward_pre_hook(lambda _, inputs: seen.append(op.tokens(*inputs)))
     was_training = backbone.training
     try:
         backbone.eval()(features)

@@ -24,9 +24,10 @@ class StochasticDepth(nn.Module):
         self.keep: Tensor | None = None  # (B,) bool, set by `drawn_depth`; None: drawn from torch's own generator
 
     def forward(self, x: Tensor, branch: Callable[[Tensor], Tensor]) -> Tensor:
-        """Returns the sum of x (B, ...) and its branch."""
+        """Returns the sum of x (B, ...) and its branch; without a gradient it may take the place of the latter."""
         if not self.training or self.rate == 0.0:
-            return x + branch(x)
+            y = branch(x)
+            return x + y if torch.is_grad_enabled() or y.dtype != x.dtype else y.add_(x)
         keep = torch.rand(len(x)) >= self.rate if self.keep is None else self.keep
         if len(keep) != len(x):
             seen, allowed = f"drawn for {len(keep)} samples", f"the batch has {len(x)}"

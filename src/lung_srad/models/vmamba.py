@@ -6,6 +6,7 @@ Reference: Liu et al. 2024 (VMamba); Bhati et al. 2024 (DASS).
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -30,14 +31,33 @@ class Permute(nn.Module):
         return x.permute(self.order)
 
 
-TILE = 1024  # tokens that pass through an MLP together where no gradient is kept: its hidden layer stays in the cache
+TILE = 1024  # tokens that pass through position-wise layers together where no gradient is kept: they stay in the cache
+COLUMNS = 256  # of the stem's output that are computed together there
 TO_LAST, TO_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
 
 
-class LayerNorm(nn.LayerNorm):
-    """Layer norm in the precision of its weights, so that autocast leaves the residual sums in float32 on a CPU too.
+def by_tiles(x: Tensor, layers: Callable[[Tensor], Tensor], *, own: bool = False) -> Tensor:
+    """Returns ``layers(x)``, which treat every token alone and keep its shape: (..., C) -> (..., C).
 
-    A ``narrow`` one is read by a matrix product alone, and comes in the precision of that.
+    Where no gradient is kept they see one tile after the other; the result takes the place of x if that is ``own``,
+    so that nobody else sees it change.
+    """
+    if torch.is_grad_enabled():
+        return layers(x)
+    x = x.contiguous()
+    tiles = x.view(-1, x.shape[-1]).split(TILE)
+    if len(tiles) == 1:
+        return layers(x)
+    y = x if own else torch.empty_like(x)
+    for tile, out in zip(tiles, y.view(-1, y.shape[-1]).split(TILE), strict=True):
+        out.copy_(layers(tile))
+    return y
+
+
+class LayerNorm(nn.LayerNorm):
+    """Layer norm in the precision of its weights, under autocast too.
+
+    A ``narrow`` one is read by an MLP alone, and comes in the precision of that: autocast's, or a frozen network's.
     """
 
     def __init__(self, channels: int, *, narrow: bool = False) -> None:
@@ -69,11 +89,12 @@ class Linear(nn.Linear):
 
 
 class Conv2d(nn.Conv2d):
-    """A convolution in the precision of its weights."""
+    """A convolution in the precision of its weights, under autocast too."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns (B, C, H, W) -> (B, out, H', W')."""
-        return super().forward(x.to(self.weight.dtype))
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x)
 
 
 class SS2D(nn.Module):
@@ -91,7 +112,7 @@ class SS2D(nn.Module):
         self.A: Tensor | None = None  # set where the network is frozen
         self.Ds = nn.Parameter(torch.ones(4 * channels))
         self.smooth_scan = nn.Identity()
-        self.out_norm = LayerNorm(channels, narrow=True)
+        self.out_norm = LayerNorm(channels)
         self.out_proj = Linear(channels, channels, bias=False)
         self.reset_parameters()
 
@@ -105,9 +126,9 @@ class SS2D(nn.Module):
             self.dt_projs_bias.copy_(step + torch.log(-torch.expm1(-step)))  # the inverse of softplus
             self.A_logs.copy_(torch.arange(1, self.A_logs.shape[1] + 1).log().expand_as(self.A_logs))
 
-    def tokens(self, x: Tensor) -> Tensor:
+    def tokens(self, x: Tensor, norm: nn.Module) -> Tensor:
         """Returns what the scan reads: (B, H, W, C) -> (B, H, W, C)."""
-        return depthwise_silu(self.in_proj(x), self.conv2d.weight)
+        return depthwise_silu(by_tiles(x, lambda tile: self.in_proj(norm(tile))), self.conv2d.weight)
 
     def scan_parameters(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Returns dt weight (4, C, R), dt bias (4, C), A (4C, N) and D (4C,) of the scan."""
@@ -118,11 +139,11 @@ class SS2D(nn.Module):
         """Returns step sizes, B and C of the four directions per token: (B, H, W, C) -> (B, H, W, 4(R + 2N))."""
         return linear(x, self.x_proj_weight.flatten(0, 1))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Returns (B, H, W, C) -> (B, H, W, C)."""
-        x = self.tokens(x)
-        y = self.smooth_scan(merged_scan(x, self.project(x), *self.scan_parameters()))
-        return self.out_proj(self.out_norm(y))
+    def forward(self, x: Tensor, norm: nn.Module) -> Tensor:
+        """Returns SS2D of ``norm(x)``, which is never kept whole: (B, H, W, C) -> (B, H, W, C)."""
+        x = self.tokens(x, norm)
+        y = self.smooth_scan(merged_scan(x, self.project(x), *self.scan_parameters(), own=True))
+        return by_tiles(y, lambda tile: self.out_proj(self.out_norm(tile)), own=True)
 
 
 class Mlp(nn.Module):
@@ -146,7 +167,7 @@ class VSSBlock(nn.Module):
 
     def __init__(self, channels: int, drop_path: float) -> None:
         super().__init__()
-        self.norm = LayerNorm(channels, narrow=True)
+        self.norm = LayerNorm(channels)
         self.op = SS2D(channels)
         self.smooth_op = nn.Identity()
         self.norm2 = LayerNorm(channels, narrow=True)
@@ -157,13 +178,11 @@ class VSSBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns (B, H, W, C) -> (B, H, W, C)."""
-        x = self.depth(x, lambda kept: self.smooth_op(self.op(self.norm(kept))))
-        if self.training or torch.is_grad_enabled():
+        x = self.depth(x, lambda kept: self.smooth_op(self.op(kept, self.norm)))
+        if self.training:
             x = self.depth2(x, self.position_wise)
         else:
-            x = x.contiguous()
-            for tokens in x.view(-1, x.shape[-1]).split(TILE):  # x is a sum of our own: nobody else sees it change
-                tokens += self.position_wise(tokens)
+            x = by_tiles(x, lambda tile: tile + self.position_wise(tile), own=True)
         return self.smooth_block(x)
 
     def position_wise(self, x: Tensor) -> Tensor:
@@ -220,7 +239,12 @@ class VMamba(Backbone):
         if features.dim() != 4 or features.shape[1] != 1 or 0 in features.shape:
             seen, allowed = f"shape {tuple(features.shape)}", "needs (B, 1, frequency, time)"
             raise ShapeError(message("features", seen, allowed, "backbone.frontend(wave) makes them"))
-        return self.patch_embed(features).permute(TO_FIRST)
+        if torch.is_grad_enabled():
+            return self.patch_embed(features).permute(TO_FIRST)
+        step = 4 * COLUMNS  # frames; a tile begins one column early, which then lacks what is to its left
+        starts = range(0, features.shape[3], step)
+        parts = [self.patch_embed(features[..., max(0, at - 4) : at + step]) for at in starts]
+        return torch.cat([*parts[:1], *(part[:, :, 1:] for part in parts[1:])], 2).permute(TO_FIRST)
 
     def tokens(self, grid: Tensor, side: Side | None = None) -> Tensor:
         """Returns the last stage's normalised tokens, row-major: (B, C, H, W) -> (B, L, width)."""
