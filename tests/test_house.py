@@ -3,7 +3,6 @@
 import ast
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,16 +43,7 @@ except SystemExit as stop:
 """
     output = in_a_new_process(code)
     assert "Usage" in output
-    assert not {"torch", "numpy", "soundfile"} & set(output.splitlines()[-1].split())
-
-
-def test_help_is_there_in_under_a_second() -> None:
-    def seconds() -> float:
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "lung_srad.cli", "--help"], capture_output=True, check=True)
-        return time.perf_counter() - start
-
-    assert min(seconds() for _ in range(3)) < 1.0
+    assert not {"torch", "numpy", "soundfile", "pydantic", "matplotlib"} & set(output.splitlines()[-1].split())
 
 
 def test_public_names_are_sorted_and_listed() -> None:
