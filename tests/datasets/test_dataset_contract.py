@@ -11,6 +11,7 @@ from lung_srad.errors import DataError
 
 BUILT = {
     "icbhi": ("corpus", "audio_and_txt_files/101_1b1_Al_sc_Meditron.wav"),
+    "sprsound": ("sprsound", "train_wav/40000001_4.9_1_p1_11.wav"),
     "table": ("table", "sounds/a.wav"),
 }
 

@@ -14,7 +14,9 @@ from lung_srad.datasets.cycles import CycleDataset, Item
 from lung_srad.datasets.icbhi import ICBHI
 from lung_srad.datasets.report import Count, Defect, Entry, Leak, Report, report_text
 from lung_srad.datasets.seeds import derive_seed
+from lung_srad.datasets.simulated import read_truth, simulate
 from lung_srad.datasets.splits import Validation, validation_patients
+from lung_srad.datasets.sprsound import SPRSound
 from lung_srad.datasets.table import Table
 from lung_srad.errors import DataError, message, nearest
 
@@ -33,31 +35,34 @@ __all__ = [
     "Item",
     "Leak",
     "Report",
+    "SPRSound",
     "Scan",
     "Table",
     "Validation",
     "derive_seed",
     "open_dataset",
+    "read_truth",
     "report_text",
+    "simulate",
     "validation_patients",
 ]
 
-DATASETS: dict[str, type[Dataset]] = {"icbhi": ICBHI, "table": Table}
+DATASETS: dict[str, type[Dataset]] = {"icbhi": ICBHI, "sprsound": SPRSound, "table": Table}
 
 
 def open_dataset(
     location: str | Path | Dataset, *, split: str | None = None, split_file: str | Path | None = None
 ) -> Dataset:
-    """Returns the corpus at ``"icbhi:PATH"``, ``"table:PATH"`` or ``PATH``; a dataset as it is.
+    """Returns the corpus at ``"icbhi:PATH"``, ``"sprsound:PATH"``, ``"table:PATH"`` or ``PATH``; a dataset as it is.
 
     Without a kind, a ``.csv`` is a table and everything else is ICBHI.
 
     Args:
-        split: the scheme of an ICBHI split; a table brings its own.
+        split: how ICBHI or SPRSound is split; a table brings its own.
         split_file: the official split file of ICBHI.
 
     Raises:
-        DataError: there is no such corpus, or a split is given for a table.
+        DataError: there is no such corpus, or an option is given that it does not take.
     """
     if isinstance(location, Dataset):
         return location
@@ -71,6 +76,11 @@ def open_dataset(
         raise DataError(message(location, f"no kind of corpus is called {kind!r}", known, nearest(kind, DATASETS)))
     if kind == "icbhi":
         return ICBHI(path, split or "official", split_file=split_file)
+    if kind == "sprsound":
+        if split_file is not None:
+            seen, allowed = "a split file is given for SPRSound", "allowed: one of its splits"
+            raise DataError(message(location, seen, allowed, "leave split_file out, or name a split such as fold-0"))
+        return SPRSound(path, split or "fold-0")
     if split is not None or split_file is not None:
         remedy = "leave split and split_file out, or write the column 'split'"
         raise DataError(message(location, "a split is given for a table", "allowed: the split in its rows", remedy))

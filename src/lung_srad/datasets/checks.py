@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -11,6 +12,7 @@ import soundfile
 import torch
 
 from lung_srad.audio import SILENCE_STD, Frontend, cut_cycle, is_silent, load_recording, read
+from lung_srad.datasets.headers import contradiction
 from lung_srad.datasets.report import Defect
 from lung_srad.errors import AudioError
 
@@ -43,27 +45,39 @@ def outside(start: float, end: float, seconds: float) -> bool:
 
 
 def audio_findings(cycles: Iterable[Cycle], progress: Progress | None = None) -> tuple[list[Defect], list[str]]:
-    """Returns defects (recordings that do not decode, silent cycles) and notices; one recording at a time."""
+    """Returns defects (what does not decode, silent cycles, headers, copies) and notices; one recording at a time."""
     frontend = Frontend()
     by_path: dict[Path, list[Cycle]] = {}
     for cycle in cycles:
         by_path.setdefault(cycle.path, []).append(cycle)
     defects: list[Defect] = []
     files_by_notice: dict[str, list[str]] = {}
+    first_with: dict[bytes, Path] = {}  # hash of the samples -> recording
     for done, (path, group) in enumerate(by_path.items(), start=1):
-        file = shown(path.name)
         try:
             recording = load_recording(path, sample_rate=frontend.sample_rate, resampler=frontend.resampler)
-            defects += [silence(cycle) for cycle in group if _silent(frontend, recording.samples, cycle)]
+            silent = [silence(cycle) for cycle in group if _silent(frontend, recording.samples, cycle)]
         except AudioError as error:
             defects.append(_audio_defect(path, error))
         else:
+            defects += silent + _header_defects(path)
+            twin = first_with.setdefault(hashlib.sha256(recording.samples.numpy()).digest(), path)
+            if twin != path and len(silent) < len(group):  # one silence is like another
+                seen, remedy = f"the same sound as {shown(twin.name)}", "remove one of the two, or copy it again"
+                defects.append(Defect(shown(path.name), "copy", seen, "each recording once", remedy))
             for notice in recording.notices:
-                files_by_notice.setdefault(notice, []).append(file)
+                files_by_notice.setdefault(notice, []).append(shown(path.name))
         if progress is not None:
             progress(done, len(by_path))
     notices = [f"{notice} ({len(files)} recording(s), first {files[0]})" for notice, files in files_by_notice.items()]
     return defects, notices
+
+
+def _header_defects(path: Path) -> list[Defect]:
+    """Returns the defect of a header that contradicts its file, if it does."""
+    seen = contradiction(path)
+    remedy = "copy the file again from its source, or export it again as WAV"
+    return [Defect(shown(path.name), "header", seen, "a header that agrees with its file", remedy)] if seen else []
 
 
 def silence(cycle: Cycle) -> Defect:

@@ -57,6 +57,7 @@ class Dataset(ABC):
         normal: the index of the normal class.
         splits: the words that :meth:`cycles` understands.
         scheme: which of several ways the corpus is split, ``"official"``; "" where there is one way only.
+        synthetic: the recordings are simulated; runs, tables and reports say so.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Dataset(ABC):
     normal: int
     splits: tuple[str, ...]
     scheme: str = ""
+    synthetic: bool = False
 
     @abstractmethod
     def scan(self) -> Scan:

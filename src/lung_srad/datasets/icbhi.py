@@ -7,7 +7,15 @@ from pathlib import Path
 from lung_srad.datasets.annotations import read_annotation
 from lung_srad.datasets.checks import audio_seconds, outside, shown
 from lung_srad.datasets.contract import Cycle, Dataset, Scan
-from lung_srad.datasets.icbhi_files import FOLD_FILE, NAME_RULE, SPLIT_FILE, Files, Name, find_files
+from lung_srad.datasets.icbhi_files import (
+    FOLD_FILE,
+    NAME_RULE,
+    SIMULATION_FILE,
+    SPLIT_FILE,
+    Files,
+    Name,
+    find_files,
+)
 from lung_srad.datasets.report import Defect, Entry
 from lung_srad.datasets.splits import read_pairs
 from lung_srad.errors import DataError, message, nearest
@@ -58,11 +66,15 @@ class ICBHI(Dataset):
         self.scheme = split
         inner = self.location / "audio_and_txt_files"
         self.folder = inner if inner.is_dir() else self.location
+        beside = (self.location, self.location.resolve().parent)
+        self.synthetic = any((folder / SIMULATION_FILE).is_file() for folder in beside)
         self._split_file = None if split_file is None else Path(split_file)
 
     def scan(self) -> Scan:
         """Returns recordings, cycles, and everything that is wrong short of decoding audio."""
         files = find_files(self.folder)
+        if self.synthetic:
+            files.notices.append("SYNTHETIC: simulated recordings, nobody's lungs")
         if files.names and not files.audio:
             files.notices.append(f"annotations alone: no audio for any of the {len(files.names)} recordings")
         official = self._read_official(files)

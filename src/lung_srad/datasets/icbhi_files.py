@@ -10,6 +10,7 @@ from lung_srad.datasets.report import Defect
 DEVICES = ("AKGC417L", "Litt3200", "LittC2SE", "Meditron")
 NAME_RULE = "patient_index_site_mode_device; sites Tc Al Ar Pl Pr Ll Lr; modes sc mc; devices " + " ".join(DEVICES)
 SPLIT_FILE, FOLD_FILE = "official_split.txt", "patient_list_foldwise.txt"
+SIMULATION_FILE = "simulation.json"  # what a simulated corpus was made with; in its root
 SIDE_FILES = {  # text files of the database that are no annotations
     SPLIT_FILE,
     FOLD_FILE,
