@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lung_srad import audio, datasets, errors, kernels, method
     from lung_srad.config import load_preset
+    from lung_srad.inference import load
     from lung_srad.method import spectral_response
     from lung_srad.models import create_model, for_inference, mixing_matrix
     from lung_srad.training import evaluate, fit, score
@@ -29,6 +30,7 @@ __all__ = [
     "fit",
     "for_inference",
     "kernels",
+    "load",
     "load_preset",
     "method",
     "mixing_matrix",
@@ -42,6 +44,7 @@ _ROOM_OF = {
     "evaluate": "training",
     "fit": "training",
     "for_inference": "models",
+    "load": "inference",
     "load_preset": "config",
     "mixing_matrix": "models",
     "score": "training",

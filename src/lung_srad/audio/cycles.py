@@ -39,8 +39,16 @@ def fade(wave: Tensor, samples: int, *, start: bool = True, end: bool = True) ->
     return faded
 
 
-def load_recording(path: str | Path, *, sample_rate: int = 16_000, resampler: str = "sinc") -> Recording:
-    """Returns the whole recording, resampled and faded at its two ends.
+def load_recording(
+    path: str | Path,
+    *,
+    sample_rate: int = 16_000,
+    resampler: str = "sinc",
+    start: float = 0.0,
+    stop: float | None = None,
+    fades: bool = True,
+) -> Recording:
+    """Returns the whole recording, or its part from ``start`` to ``stop`` seconds, resampled and faded at its two ends.
 
     Raises:
         AudioError: as :func:`lung_srad.audio.read`.
@@ -50,13 +58,14 @@ def load_recording(path: str | Path, *, sample_rate: int = 16_000, resampler: st
         raymin0223/patch-mix, util/icbhi_util.py: decode, resample, then fade the whole recording.
     """
     require_resampler(resampler)
-    recording = read(path)
+    recording = read(path, start=start, stop=stop)
     require_memory(path, math.ceil(len(recording.samples) * sample_rate / recording.rate))
     notices = recording.notices
     if recording.rate < _LOW_RATE:
         notices += (f"low_rate: recorded at {recording.rate} Hz, under {_LOW_RATE} Hz",)
     wave = resample(recording.samples, recording.rate, sample_rate, method=resampler)
-    return Recording(fade(wave, sample_rate // _FADE_SHARE), sample_rate, recording.channels, notices)
+    wave = fade(wave, sample_rate // _FADE_SHARE) if fades else wave
+    return Recording(wave, sample_rate, recording.channels, notices)
 
 
 def cut_cycle(

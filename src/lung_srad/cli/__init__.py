@@ -13,8 +13,10 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from lung_srad.cli.data import check
+from lung_srad.cli.data import check, simulate
+from lung_srad.cli.demo import demo
 from lung_srad.cli.machine import doctor
+from lung_srad.cli.recordings import classify
 from lung_srad.cli.runs import evaluate, presets, table, train
 from lung_srad.errors import LungSradError
 from lung_srad.memory import keep_memory
@@ -23,9 +25,12 @@ __all__ = ["app", "main"]
 
 VERBS: dict[str, Callable[..., None]] = {
     "check": check,
+    "classify": classify,
+    "demo": demo,
     "doctor": doctor,
     "evaluate": evaluate,
     "presets": presets,
+    "simulate": simulate,
     "table": table,
     "train": train,
 }

@@ -70,6 +70,14 @@ class PhaseFolder:
         """Returns the predictions of one epoch."""
         return read_predictions(self.predictions_file(epoch, part))
 
+    def read_log(self) -> list[dict[str, Any]]:
+        """Returns the lines of log.jsonl: one per step, and one per epoch and scored part."""
+        return _lines(self.path / "log.jsonl")
+
+    def read_timing(self) -> list[dict[str, Any]]:
+        """Returns the lines of timing.jsonl: the seconds of each epoch."""
+        return _lines(self.path / "timing.jsonl")
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -88,6 +96,11 @@ class RunFolder:
         return PhaseFolder(self.path / "refit")
 
     @property
+    def headline(self) -> PhaseFolder:
+        """The one of the two that a finished run reports."""
+        return self.refit if self.result()["headline"] == "refit" else self.select
+
+    @property
     def weights(self) -> Path:
         """The headline's weights."""
         return self.path / "weights.safetensors"
@@ -101,6 +114,11 @@ class RunFolder:
     def started(self) -> bool:
         """Whether there is anything of a run here."""
         return (self.path / "config.toml").is_file()
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether it was trained on simulated recordings."""
+        return bool(self.facts()["data"].get("synthetic", False))
 
     def write_config(self, preset: Preset, facts: Mapping[str, Any]) -> None:
         """Writes the resolved preset and where the run comes from."""
@@ -167,6 +185,15 @@ class RunFolder:
         finally:
             if _holder(lock) == owner:
                 lock.unlink(missing_ok=True)
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        seen = f"cannot be read ({getattr(error, 'strerror', None) or error})"
+        remedy = "restore it, or remove the run's folder and train again"
+        raise RunError(message(path, seen, "a file that train wrote, a JSON object per line", remedy)) from error
 
 
 def _take(lock: Path, owner: str) -> None:

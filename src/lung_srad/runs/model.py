@@ -13,18 +13,20 @@ from lung_srad.runs.state import cause, read_tensors, write_tensors
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A classifier with what is needed to use it."""
+    """A classifier with what is needed to use it; ``synthetic``: it was trained on simulated recordings."""
 
     net: Classifier
     preset: Preset
     class_names: tuple[str, ...]
     normal: int
+    synthetic: bool = False
 
 
 def save_model(path: Path, model: TrainedModel) -> None:
     """Writes weights, preset and class names in one step."""
     facts = {"preset": dump_preset(model.preset), "class_names": model.class_names, "normal": model.normal}
-    write_tensors(path, model.net.state_dict(), facts)
+    stamp = {"synthetic": True} if model.synthetic else {}  # where it is true, as files of real data never had it
+    write_tensors(path, model.net.state_dict(), facts | stamp)
 
 
 def load_model(path: Path) -> TrainedModel:
@@ -47,4 +49,4 @@ def load_model(path: Path) -> TrainedModel:
         seen = f"not a model of ours ({cause(error)})"
         remedy = "give weights.safetensors of a run; official checkpoints go to --weights"
         raise RunError(message(path, seen, "a weights file that train wrote", remedy)) from error
-    return TrainedModel(net.eval(), preset, names, normal)
+    return TrainedModel(net.eval(), preset, names, normal, bool(facts.get("synthetic", False)))

@@ -1,0 +1,141 @@
+"""A trained model as one uses it: recordings in, answers out."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lung_srad.audio import Frontend, is_silent
+from lung_srad.errors import ConfigError, WeightsError, message
+from lung_srad.inference.clips import Clip, Clips, Cycles, Windows
+from lung_srad.inference.results import Classification, Segment
+from lung_srad.inference.spans import read_spans
+from lung_srad.models import Classifier
+
+NOTICE = "research use, not a medical device"
+SYNTHETIC_NOTICE = f"simulated training, {NOTICE}"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Model:
+    """A network for forward passes in float32, with what is needed to use it; :func:`lung_srad.load` makes one.
+
+    Attributes:
+        name: that of the shipped model, of the run, or of the file.
+        class_names: what the probabilities are of, in order; ``normal`` is the index of the normal class.
+        net: made by ``for_inference``.
+        system: the preset it was trained with, in words.
+        sha256: hash of the weights file.
+        synthetic: whether it was trained on simulated recordings.
+        card: what it is, what it was trained on and how, as Markdown.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    normal: int
+    net: Classifier
+    system: str
+    sha256: str
+    synthetic: bool
+    card: str
+
+    @property
+    def frontend(self) -> Frontend:
+        """What makes features from waves."""
+        return self.net.backbone.frontend
+
+    @property
+    def notice(self) -> str:
+        """What everybody who sees an answer has to know."""
+        return SYNTHETIC_NOTICE if self.synthetic else NOTICE
+
+    def facts(self) -> dict[str, Any]:
+        """Returns what identifies the model, ready for JSON."""
+        return {
+            "name": self.name,
+            "system": self.system,
+            "sha256": self.sha256,
+            "normal": self.class_names[self.normal],
+            "seconds": self.frontend.seconds,
+            "sample_rate": self.frontend.sample_rate,
+            "synthetic": self.synthetic,
+            "notice": self.notice,
+        }
+
+    def classify(
+        self,
+        recording: str | Path,
+        *,
+        cycles: str | Path | Iterable[tuple[float, float]] | None = None,
+        hop: float = 2.0,
+        batch_size: int = 8,
+    ) -> Classification:
+        """Returns the probabilities of each class in every window of a recording, or in given cycles.
+
+        Windows last what the model was trained on (8 s) and follow each other every ``hop`` seconds; the last one
+        ends with the recording. Cycles go through the pipeline of training, so their answers are those that an
+        evaluation gives. A silent stretch is not classified: its code is "silence", its probabilities are empty.
+
+        Args:
+            recording: a wav, flac, ogg, mp3 or aiff file, of any rate and length, up to eight channels.
+            cycles: pairs of seconds, an ICBHI annotation, a CSV with the columns start and end, or a folder of them.
+            batch_size: how many windows go through the network at once; memory grows with it, answers do not change.
+
+        Raises:
+            AudioError: the recording cannot be used.
+            DataError: the cycles cannot be used, or one lies outside the recording.
+            ConfigError: a hop or a batch size that cannot be.
+        """
+        if batch_size < 1:
+            raise ConfigError(message("batch_size", str(batch_size), "1 or more", "the default is 8"))
+        path = Path(recording)
+        if cycles is None:
+            clips: Clips = Windows(path, self.frontend, hop)
+        else:
+            clips = Cycles(path, self.frontend, read_spans(cycles, path))
+        with torch.inference_mode():
+            segments = tuple(segment for batch in _batches(clips, batch_size) for segment in self._segments(batch))
+        facts = self.facts() | ({"hop": hop} if cycles is None else {})
+        return Classification(
+            str(recording), clips.seconds, clips.rate, clips.kind, self.class_names, segments, clips.notices, facts
+        )
+
+    def _segments(self, clips: Sequence[Clip]) -> Iterator[Segment]:
+        """Yields the answers for some clips; spectrograms are made one by one, as those of training are."""
+        front, codes, heard = self.frontend, [], []
+        for clip in clips:
+            spectrogram = None if clip.wave is None else front.spectrogram(clip.wave)  # (T, mel)
+            codes.append("short" if spectrogram is None else "silence" if is_silent(spectrogram) else "")
+            if not codes[-1]:
+                heard.append(front.normalize(spectrogram))
+        rows = iter(self._probabilities(front.shape(torch.stack(heard))) if heard else ())
+        for clip, code in zip(clips, codes, strict=True):
+            if code:
+                yield Segment(clip.start, clip.end, code=code)
+            else:
+                row = next(rows)
+                yield Segment(clip.start, clip.end, tuple(row), self.class_names[row.index(max(row))])
+
+    def _probabilities(self, features: torch.Tensor) -> list[list[float]]:
+        """Returns a row per clip: (B, 1, F, T) -> B x classes.
+
+        Raises:
+            WeightsError: an answer that is not finite; it is never taken for silence.
+        """
+        logits = self.net(features)
+        if not logits.isfinite().all():
+            seen, remedy = "an answer that is not finite", "take other weights; these were damaged or not trained"
+            raise WeightsError(message(f"model {self.name!r}", seen, "finite numbers", remedy))
+        return logits.double().softmax(1).tolist()
+
+    def __repr__(self) -> str:
+        return f"<Model {self.name!r}: {self.system}; {', '.join(self.class_names)}; {self.notice}>"
+
+
+def _batches(clips: Iterable[Clip], size: int) -> Iterator[list[Clip]]:
+    source = iter(clips)
+    while batch := list(islice(source, size)):
+        yield batch
