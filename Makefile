@@ -12,7 +12,7 @@ STAMP   := $(VENV)/.installed
 KERNELS := $(VENV)/.kernels
 
 .DEFAULT_GOAL := help
-.PHONY: help install kernels lint test slow slow-kill bench results clean
+.PHONY: help install kernels demo lint test slow slow-kill bench results transfer simulator weights clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ $(KERNELS): $(STAMP) kernels_cpp/pyproject.toml kernels_cpp/CMakeLists.txt $(wil
 	  touch $@; \
 	fi
 
+demo: install  ## a simulated corpus, two systems trained on it, and a report page (10 minutes): make demo OUT=lung-srad-demo
+	$(PY) -m lung_srad.cli demo $(or $(OUT),lung-srad-demo)
+
 lint: install  ## ruff (lint and format) and mypy (the method)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
@@ -67,6 +70,17 @@ bench: install  ## benchmarks/RESULTS.md: the scan and the networks beside loops
 results: install  ## docs/results.md from ICBHI recordings: make results DATA=PATH
 	@test -n "$(DATA)" || { echo "error: DATA is empty; it is the folder of the ICBHI recordings; make results DATA=PATH" >&2; exit 2; }
 	$(PY) benchmarks/results.py --data "$(DATA)"
+
+transfer: install  ## its second half, SPRSound and other starts (hours): make transfer SIMULATED=PATH SPRSOUND=PATH ICBHI=PATH
+	@test -n "$(SIMULATED)" -a -n "$(SPRSOUND)" -a -n "$(ICBHI)" || { echo "error: a corpus is missing; lung-srad simulate makes the first; make transfer SIMULATED=PATH SPRSOUND=PATH ICBHI=PATH" >&2; exit 2; }
+	$(PY) benchmarks/transfer.py --commands --simulated "$(SIMULATED)" --sprsound "$(SPRSOUND)" --icbhi "$(ICBHI)" | PATH="$(abspath $(VENV))/bin:$$PATH" sh -ex
+	$(PY) benchmarks/transfer.py
+
+simulator: install  ## benchmarks/simulator.md: how hard simulated corpora are; with DATA=PATH of ICBHI, how like real ones
+	$(PY) benchmarks/simulator.py $(if $(DATA),--data "$(DATA)") $(if $(ANNOTATIONS),--annotations "$(ANNOTATIONS)")
+
+weights: install  ## the weights that ship (src/lung_srad/weights): simulates, trains, copies, writes their card (hours)
+	$(PY) benchmarks/weights.py
 
 clean:  ## removes .venv and every cache of the tools; runs and feature caches stay
 	rm -rf $(VENV) build dist kernels_cpp/build .mypy_cache .pytest_cache .ruff_cache .hypothesis

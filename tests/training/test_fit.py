@@ -196,8 +196,9 @@ def test_a_run_can_start_from_another(finished, dataset, preset, tmp_path):
     frozen = ["optimizer.learning_rate=1e-30", "training.epochs=1", "training.refit=false"]
     run = fit(preset("dass_smoothing", *frozen), dataset, out=tmp_path, start_from=before.path)
     start = run.facts()["start"]
-    assert start == {"weights": "run", "sha256": small_runs.digests(before)["weights.safetensors"], "head": "loaded"}
     old, new = read_tensors(before.weights)[0], read_tensors(run.weights)[0]
+    sha256 = small_runs.digests(before)["weights.safetensors"]
+    assert start == {"weights": "run", "sha256": sha256, "loaded": len(old), "head": "loaded"}
     assert all(torch.allclose(old[key], new[key], rtol=0, atol=1e-12) for key in old)
 
 
@@ -226,7 +227,7 @@ def test_the_head_of_other_classes_is_left_out(finished):
     net = load_model(before.weights).net
     torch.nn.init.ones_(net.head.weight)
     found = start_weights(net, before.path, ("normal", "wheeze", "crackle"))
-    assert found["head"] == "left out"
+    assert (found["head"], found["loaded"]) == ("left out", len(net.state_dict()) - 2)
     assert (net.head.weight == 1).all()
 
 
@@ -406,6 +407,7 @@ def test_classes_are_matched_by_name_and_labels_may_be_absent(finished, workplac
         evaluate(run, foreign)
     with pytest.raises(DataError, match="no split 'tset'"):
         evaluate(run, home, split="tset")
+    assert list(evaluate(run, home, split="all").id) == [cycle.id for cycle in home.cycles()]
 
 
 def test_an_evaluation_says_how_far_it_is(finished, dataset):

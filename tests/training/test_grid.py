@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from lung_srad.cli import app
 from lung_srad.datasets import Table
 from lung_srad.errors import ConfigError, RunError
-from lung_srad.evaluation import read_predictions
+from lung_srad.evaluation import patient_intervals, read_predictions
 from lung_srad.runs import RunFolder
 from lung_srad.training import find_runs, results_table, run_grid
 
@@ -102,6 +102,72 @@ def test_the_table_gives_mean_and_deviation_over_seeds_beside_the_printed_figure
     assert (printed.score.mean, printed.score.std, printed.cycles, printed.seeds) == (64.48, 0.25, 4142, 5)
     assert any("68.51, not 68.40" in note for note in table.notes)
     assert any("seed3" in note for note in table.notes)
+
+
+def test_the_headline_has_an_interval_over_patients(finished):
+    headline, *others = results_table([finished()]).rows
+    run = finished()
+    expected = patient_intervals([run.headline.read_predictions(run.result()["selected_epoch"], "test")])["score"]
+    assert headline.score.interval == (expected.low, expected.high)
+    assert headline.sp.interval is not None
+    assert all(row.score.interval is None for row in others)
+
+
+def test_without_predictions_there_is_no_interval_and_a_note(finished, tmp_path):
+    shutil.copytree(finished().path, tmp_path / "seed9")
+    for path in tmp_path.rglob("epoch_*_test.csv"):
+        path.unlink()
+    table = results_table([RunFolder(tmp_path / "seed9")])
+    assert table.rows[0].score.interval is None
+    assert "no interval: " in table.notes[0]
+
+
+@pytest.fixture
+def simulated(workplace, dataset, monkeypatch):
+    """Returns the small corpus as one that says of itself that it is simulated, whoever opens it."""
+    monkeypatch.setattr(Table, "synthetic", True)
+    return dataset
+
+
+def test_a_run_on_simulated_recordings_is_stamped(preset, simulated, tmp_path, workplace, monkeypatch):
+    list(run_grid([preset("lung_srad", "training.refit=false")], [1], simulated, out=tmp_path))
+    call_it_icbhi(tmp_path)
+    (run,) = find_runs([tmp_path])
+    assert run.facts()["data"]["synthetic"] is True
+    table = results_table([run])
+    assert all(row.synthetic for row in table.rows)
+    assert not any("printed" in row.rule for row in table.rows)
+    words = ["evaluate", str(run.path), f"--data=table:{workplace / 'corpus' / 'table.csv'}"]
+    judged = RUN.invoke(app, [*words, f"--out={tmp_path / 'p.csv'}"])
+    assert judged.stdout.startswith("**SYNTHETIC · ")
+    monkeypatch.setattr(Table, "synthetic", False)
+    judged = RUN.invoke(app, [*words, f"--out={tmp_path / 'q.csv'}"])
+    assert not judged.stdout.startswith("**SYNTHETIC")
+    assert "The weights were trained on SYNTHETIC recordings alone." in judged.stdout
+
+
+def test_a_run_that_starts_from_simulated_weights_says_so(simulated, train, tmp_path, monkeypatch):
+    list(run_grid([small_runs.small_preset("dass_finetuning", "training.refit=false")], [1], simulated, out=tmp_path))
+    before = tmp_path / "dass_finetuning-small" / "seed1"
+    monkeypatch.setattr(Table, "synthetic", False)
+    assert train("lung_srad", "--no-refit").exit_code == 0
+    words = ["lung_srad", "--no-refit", f"--init-from={before}", f"--out={tmp_path / 'more'}"]
+    done = train(*words)
+    assert done.exit_code == 0, done.stderr
+    assert "tensors loaded, head loaded" in done.stderr
+    facts = RunFolder(tmp_path / "more" / "lung_srad-small" / "seed1").facts()
+    assert (facts["start"]["synthetic"], "synthetic" in facts["data"]) == (True, False)
+    assert facts["start_from"] == str(before)
+    table = results_table(find_runs([tmp_path / "more", tmp_path / "runs"]))
+    names = {row.system for row in table.rows if row.rule == "best on validation"}
+    assert len(names) == 2  # not averaged, and told apart by name
+    assert sum(f"from SYNTHETIC weights {facts['start']['sha256'][:8]}" in name for name in names) == 1
+    assert not any(row.synthetic for row in table.rows)  # its scores are on real recordings
+
+
+def test_a_run_on_real_recordings_is_not_stamped(finished):
+    assert "synthetic" not in finished().facts()["data"]
+    assert "SYNTHETIC" not in results_table([finished()]).markdown()
 
 
 def test_printed_figures_stand_beside_icbhi_only(finished):

@@ -17,15 +17,14 @@ PACKAGES = (
     "soundfile",
     "safetensors",
     "pydantic",
+    "matplotlib",
     "soxr",
     "tensorboard",
-    "matplotlib",
     "transformers",
     "lung-srad-kernels",
 )
 EXTRAS = {
     "audio": ("soxr",),
-    "plot": ("matplotlib",),
     "track": ("tensorboard",),
     "baselines": ("transformers",),
     "kernels": ("lung-srad-kernels",),

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from lung_srad.evaluation import Predictions, Table
+    from lung_srad.runs import RunFolder
     from lung_srad.training import Outcome
 
-Data = Annotated[str, typer.Option(metavar="KIND:PATH", help="icbhi:FOLDER or table:FILE.csv")]
-Split = Annotated[str | None, typer.Option(help="ICBHI: official, official-clean or fold-0 to fold-4.")]
-Profile = Annotated[str | None, typer.Option(help="A shipped set of overrides: small (CPUs, from scratch).")]
+Data = Annotated[str, typer.Option(metavar="KIND:PATH", help="icbhi:FOLDER, sprsound:FOLDER or table:FILE.csv")]
+Split = Annotated[str | None, typer.Option(help="official, official-clean or fold-0 to fold-4 (docs/data.md).")]
+Profile = Annotated[str | None, typer.Option(help="A shipped set of overrides: small (CPUs, from scratch), demo.")]
 Reading = Annotated[str | None, typer.Option(help="paper or code (the public pre-release).")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override any key; can be repeated.")
@@ -90,11 +92,11 @@ def train(
     chosen = [load_preset(name, profile=profile, overrides=changes) for name in names]
     dataset = open_dataset(data, split=split)
     leader = os.environ.get("RANK", "0") == "0"  # one process of several speaks
-    start, numbers = weights or init_from, _numbers(seeds)
+    start, wanted = weights or init_from, numbers(seeds)
     with work() as report:
         ended = list(
             run_grid(
-                chosen, numbers, dataset, out=out, start_from=start, resume=resume, report=report if leader else None
+                chosen, wanted, dataset, out=out, start_from=start, resume=resume, report=report if leader else None
             )
         )
     if not leader:
@@ -113,14 +115,14 @@ def _say(outcome: "Outcome") -> None:
     if outcome.error:
         typer.echo(f"error: {outcome.error}", err=True)
     if outcome.state == "trained" and (start := outcome.folder.facts()["start"]).get("loaded"):
-        notes = "".join(f", {note}" for note in start["notes"])
+        notes = "".join(f", {note}" for note in start.get("notes", ()))
         typer.echo(f"  weights: {start['loaded']} tensors loaded, head {start['head']}{notes}", err=True)
 
 
 def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")],
     data: Data,
-    part: Annotated[str, typer.Option(help="The part to predict: train, test, or what the table calls it.")] = "test",
+    part: Annotated[str, typer.Option(help="train, test, all, or what the table calls it.")] = "test",
     split: Split = None,
     out: Annotated[
         Path | None, typer.Option(metavar="CSV", help="Where the predictions go; by default ./predictions_PART.csv.")
@@ -133,7 +135,7 @@ def evaluate(
     from lung_srad.cli.screen import show, work
     from lung_srad.datasets import open_dataset
     from lung_srad.errors import RunError, message
-    from lung_srad.evaluation import Table, measured, write_predictions
+    from lung_srad.evaluation import write_predictions
     from lung_srad.runs import RunFolder
     from lung_srad.training import evaluate as predict
 
@@ -145,10 +147,26 @@ def evaluate(
         predictions = predict(run, dataset, split=part, report=report)
     write_predictions(target, predictions)
     if (predictions.label >= 0).any():
-        normal = RunFolder(run).facts()["normal"]
-        row = measured(str(run), [predictions.scores(normal=normal)], rule="headline weights")
-        show(Table((row,), title=f"{data}, {part}, in per cent"))
+        show(_scored(RunFolder(run), predictions, dataset.synthetic, f"{data}, {part}, in per cent"))
     typer.echo(f"{len(predictions)} predictions in {target}", err=True)
+
+
+def _scored(run: "RunFolder", predictions: "Predictions", synthetic: bool, title: str) -> "Table":
+    """Returns the table of one run's predictions, with intervals where patients are known."""
+    from lung_srad.errors import DataError
+    from lung_srad.evaluation import Table, measured, patient_intervals
+
+    normal, notes = run.facts()["normal"], []
+    try:
+        intervals = patient_intervals([predictions], normal=normal)
+    except DataError as error:
+        intervals = {}
+        notes.append(f"No interval: {error}.")
+    if run.synthetic and not synthetic:
+        notes.append("The weights were trained on SYNTHETIC recordings alone.")
+    scores = [predictions.scores(normal=normal)]
+    row = measured(str(run.path), scores, rule="headline weights", intervals=intervals, synthetic=synthetic)
+    return Table((row,), title=title, notes=tuple(notes))
 
 
 def table(
@@ -179,13 +197,13 @@ def _write(path: Path, text: str) -> None:
         raise RunError(message(path, str(error), "a file that can be written", "choose another path")) from error
 
 
-def _numbers(text: str) -> list[int]:
+def numbers(text: str) -> list[int]:
     """Returns the seeds in "1-5" or "1,3,7"."""
-    numbers: list[int] = []
+    found: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         last = last if dash else first
         if not (first.isdigit() and last.isdigit() and int(first) <= int(last) < int(first) + 1000):
             raise typer.BadParameter(f"--seeds {text!r}: give whole numbers, e.g. 1-5 or 1,3,7")
-        numbers += range(int(first), int(last) + 1)
-    return list(dict.fromkeys(numbers))
+        found += range(int(first), int(last) + 1)
+    return list(dict.fromkeys(found))

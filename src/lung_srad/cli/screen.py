@@ -19,7 +19,7 @@ def show(table: Table) -> None:
     if not console.is_terminal:
         console.file.write(table.markdown())
         return
-    drawn = RichTable(title=table.title or None, box=box.SIMPLE_HEAD, caption="\n".join(table.notes) or None)
+    drawn = RichTable(title=table.heading or None, box=box.SIMPLE_HEAD, caption="\n".join(table.remarks) or None)
     for index, heading in enumerate(table.header):
         drawn.add_column(heading, justify="left" if index < 2 else "right")
     for row in table.cells:

@@ -5,12 +5,14 @@ Everything here is numbers in, numbers out: no model, no audio, no torch.
 
 from lung_srad.evaluation.baselines import always_normal, device_site_lookup
 from lung_srad.evaluation.metrics import Scores, confusion_matrix, mean_scores, score_predictions
+from lung_srad.evaluation.patients import Estimate, paired_difference, patient_intervals
 from lung_srad.evaluation.predictions import Predictions, read_predictions, write_predictions
 from lung_srad.evaluation.selection import Choice, best_epoch, select
 from lung_srad.evaluation.tables import Figure, Row, Table, figure, measured, printed
 
 __all__ = [
     "Choice",
+    "Estimate",
     "Figure",
     "Predictions",
     "Row",
@@ -23,6 +25,8 @@ __all__ = [
     "figure",
     "mean_scores",
     "measured",
+    "paired_difference",
+    "patient_intervals",
     "printed",
     "read_predictions",
     "score_predictions",

@@ -4,11 +4,17 @@ import csv
 import io
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lung_srad.errors import DataError, message
 from lung_srad.evaluation.metrics import Scores
+from lung_srad.evaluation.patients import Estimate
 
+SYNTHETIC = "SYNTHETIC"  # the stamp on everything that comes from simulated recordings
+SYNTHETIC_NOTE = (
+    f"{SYNTHETIC}: simulated recordings. These scores say nothing about real ones; "
+    "never set them beside scores on ICBHI."
+)
 PRINTED = "printed in the paper"
 _FIGURES = {  # field of a row: heading; all in per cent
     "sp": "Sp",
@@ -22,13 +28,22 @@ _FIGURES = {  # field of a row: heading; all in per cent
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A mean over seeds; ``std`` is the sample standard deviation, ``None`` for a single seed."""
+    """A mean over seeds; ``std`` is the sample standard deviation, ``None`` for a single seed.
+
+    ``interval`` is the 95 % interval over patients, where it is known.
+    """
 
     mean: float
     std: float | None = None
+    interval: tuple[float, float] | None = None
 
     def __str__(self) -> str:
         return f"{self.mean:.2f}" if self.std is None else f"{self.mean:.2f} ± {self.std:.2f}"
+
+    @property
+    def span(self) -> str | None:
+        """Returns the interval as text."""
+        return self.interval and "{:.1f}–{:.1f}".format(*self.interval)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +55,7 @@ class Row:
         rule: where the figures come from (a rule of selection, a baseline, or the paper).
         cycles: number of training cycles.
         seeds: number of seeds behind mean and deviation.
+        synthetic: the figures come from simulated recordings; the row says so wherever it is shown.
     """
 
     system: str
@@ -52,58 +68,73 @@ class Row:
     se2: Figure | None = None
     score2: Figure | None = None
     balanced_accuracy: Figure | None = None
+    synthetic: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows that render as text; the terminal's table is drawn from ``header`` and ``cells``."""
+    """Rows that render as text; a terminal draws ``heading``, ``header``, ``cells`` and ``remarks``."""
 
     rows: tuple[Row, ...]
     title: str = ""
     notes: tuple[str, ...] = ()
 
     @property
+    def synthetic(self) -> bool:
+        """Returns whether any row comes from simulated recordings."""
+        return any(row.synthetic for row in self.rows)
+
+    @property
+    def heading(self) -> str:
+        """Returns the title, stamped where a row is synthetic."""
+        return " · ".join(text for text in (SYNTHETIC if self.synthetic else "", self.title) if text)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Returns the notes, and first what the stamp means."""
+        return ((SYNTHETIC_NOTE,) if self.synthetic else ()) + self.notes
+
+    @property
     def header(self) -> tuple[str, ...]:
         """Returns the headings."""
-        return ("system", "epoch", "training cycles", "seeds", *_FIGURES.values())
+        names = list(_FIGURES.values())
+        names.insert(names.index("Score") + 1, "95 % (patients)")
+        return ("system", "epoch", "training cycles", "seeds", *names)
 
     @property
     def cells(self) -> tuple[tuple[str, ...], ...]:
         """Returns the rows as text, in per cent with two decimals; an en dash where there is no figure."""
-        return tuple(
-            (
-                row.system,
-                row.rule,
-                _or_dash(row.cycles),
-                _or_dash(row.seeds),
-                *(_or_dash(getattr(row, f)) for f in _FIGURES),
-            )
-            for row in self.rows
-        )
+        return tuple(_cells(row) for row in self.rows)
 
     def markdown(self) -> str:
-        """Returns the table as Markdown, title and notes included."""
+        """Returns the table as Markdown, heading and remarks included."""
         lines = [self.header, ("---",) * 2 + ("---:",) * (len(self.header) - 2), *self.cells]
         body = "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
-        parts = [f"**{self.title}**"] if self.title else []
-        return "\n\n".join([*parts, body, *self.notes]) + "\n"
+        parts = [f"**{self.heading}**"] if self.heading else []
+        return "\n\n".join([*parts, body, *self.remarks]) + "\n"
 
     def csv(self) -> str:
-        """Returns the table as CSV at full precision: mean and deviation apart, empty where there is none."""
+        """Returns the table as CSV at full precision: mean, deviation and interval apart, empty where there is none."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        columns = [name for field in _FIGURES for name in (field, f"{field}_std")]
-        writer.writerow(["system", "epoch", "training_cycles", "seeds", *columns])
+        columns = [f"{field}{part}" for field in _FIGURES for part in ("", "_std", "_low", "_high")]
+        writer.writerow(["system", "epoch", "data", "training_cycles", "seeds", *columns])
         for row in self.rows:
-            figures = [getattr(row, field) for field in _FIGURES]
-            numbers = [
-                number for figure in figures for number in ((figure.mean, figure.std) if figure else (None, None))
-            ]
-            writer.writerow([row.system, row.rule, row.cycles, row.seeds, *numbers])
+            numbers = [number for field in _FIGURES for number in _numbers(getattr(row, field))]
+            data = SYNTHETIC if row.synthetic else ""
+            writer.writerow([row.system, row.rule, data, row.cycles, row.seeds, *numbers])
         return text.getvalue()
 
 
-def measured(system: str, scores: Sequence[Scores], *, rule: str, cycles: int | None = None) -> Row:
+def measured(
+    system: str,
+    scores: Sequence[Scores],
+    *,
+    rule: str,
+    cycles: int | None = None,
+    intervals: Mapping[str, Estimate] | None = None,
+    synthetic: bool = False,
+) -> Row:
     """Returns the row of one system: mean and sample deviation over its seeds.
 
     Args:
@@ -111,6 +142,8 @@ def measured(system: str, scores: Sequence[Scores], *, rule: str, cycles: int | 
         scores: the scores of each seed.
         rule: the rule that chose the epochs.
         cycles: number of training cycles.
+        intervals: of the figures, over patients.
+        synthetic: whether the recordings are simulated.
 
     Raises:
         DataError: no seed.
@@ -118,7 +151,9 @@ def measured(system: str, scores: Sequence[Scores], *, rule: str, cycles: int | 
     if not scores:
         raise DataError(message(system, "no finished seed", "one or more", "train it first, or leave the row out"))
     figures = {field: figure([getattr(s, field) for s in scores]) for field in _FIGURES}
-    return Row(system=system, rule=rule, cycles=cycles, seeds=len(scores), **figures)
+    for field, estimate in (intervals or {}).items():
+        figures[field] = replace(figures[field], interval=(estimate.low, estimate.high))
+    return Row(system=system, rule=rule, cycles=cycles, seeds=len(scores), synthetic=synthetic, **figures)
 
 
 def printed(
@@ -158,3 +193,19 @@ def figure(values: Sequence[float | None]) -> Figure | None:
 
 def _or_dash(value: object) -> str:
     return "–" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    name = f"{row.system} [{SYNTHETIC}]" if row.synthetic else row.system
+    cells = [name, row.rule, _or_dash(row.cycles), _or_dash(row.seeds)]
+    for field in _FIGURES:
+        figure = getattr(row, field)
+        cells.append(_or_dash(figure))
+        if field == "score":
+            cells.append(_or_dash(figure and figure.span))
+    return tuple(cells)
+
+
+def _numbers(figure: Figure | None) -> tuple[float | None, ...]:
+    """Returns mean, deviation and the ends of the interval."""
+    return (None,) * 4 if figure is None else (figure.mean, figure.std, *(figure.interval or (None, None)))

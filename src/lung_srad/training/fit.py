@@ -54,7 +54,7 @@ def fit(
     Args:
         dataset: a dataset, or where one is: ``"icbhi:PATH"``, ``"table:PATH"``.
         start_from: an official checkpoint, or a run whose weights to start from; by default what
-            ``LUNG_SRAD_WEIGHTS`` names, or random weights.
+            ``LUNG_SRAD_WEIGHTS`` names, or random weights; ``""`` is random weights whatever that says.
         report: called with (what is being done, steps done, steps in all).
 
     Raises:
@@ -68,9 +68,9 @@ def fit(
     check_preset(preset)
     dataset = open_dataset(dataset)
     folder = RunFolder(Path(out) / run_name(preset) / f"seed{seed}")
-    start_from = start_from or os.environ.get("LUNG_SRAD_WEIGHTS") or None
+    start_from = (os.environ.get("LUNG_SRAD_WEIGHTS") if start_from is None else start_from) or None
     try:
-        with join() as world, ExitStack() as held:
+        with written(folder.path), join() as world, ExitStack() as held:
             alive = world.lead(lambda: _admit(folder, preset, dataset, resume, held))
             if not folder.finished:
                 _Run(preset, dataset, seed, folder, start_from, world, _told(report, alive)).go()
@@ -78,13 +78,28 @@ def fit(
         seen = f"the device ran out of memory ({str(error).splitlines()[0]})"
         remedy = "lower training.batch_size or training.eval_batch_size, or take training.precision=bf16"
         raise RunError(message(folder.path, seen, "a step that fits; the last checkpoint is kept", remedy)) from error
+    return folder
+
+
+@contextmanager
+def written(path: Path) -> Iterator[None]:
+    """Says which file or folder it was where the system refuses to write or read.
+
+    Raises:
+        RunError: the disk is full, or there is no right to write.
+    """
+    try:
+        yield
     except OSError as error:
         seen = f"cannot be written or read ({error.strerror or error})"
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        remedy = "make room, then continue the run with --resume" if full else "choose another --out"
-        where = error.filename or folder.path
+        remedy = (
+            "make room, then continue the run with --resume (a demo: by the same command)"
+            if full
+            else "choose another --out"
+        )
+        where = error.filename or path
         raise RunError(message(where, seen, "a folder with room and the right to write", remedy)) from error
-    return folder
 
 
 def run_name(preset: Preset) -> str:
@@ -111,8 +126,10 @@ def _admit(
     return None if folder.finished else held.enter_context(folder.lock())
 
 
-def _data_facts(dataset: Dataset) -> dict[str, str]:
-    return {"name": dataset.name, "split": dataset.scheme, "fingerprint": dataset.fingerprint()}
+def _data_facts(dataset: Dataset) -> dict[str, Any]:
+    """Returns which data these are; ``synthetic`` is there where it is true, as runs of real data never had it."""
+    facts = {"name": dataset.name, "split": dataset.scheme, "fingerprint": dataset.fingerprint()}
+    return facts | ({"synthetic": True} if dataset.synthetic else {})
 
 
 def _require_same(folder: RunFolder, preset: Preset, facts: Mapping[str, Any]) -> None:
@@ -194,7 +211,8 @@ class _Run:
 
     def _keep(self, phase: Phase, path: Path) -> None:
         if self.world.leader:
-            save_model(path, TrainedModel(phase.net, self.preset, self.dataset.class_names, self.dataset.normal))
+            data = self.dataset
+            save_model(path, TrainedModel(phase.net, self.preset, data.class_names, data.normal, data.synthetic))
 
     def _write_facts(self, corpus: Corpus, start: dict[str, Any]) -> None:
         """Writes preset and provenance, or checks that an earlier start was of the same run."""
@@ -265,5 +283,7 @@ def start_weights(net: Classifier, start_from: str | Path | None, class_names: t
         seen = f"weights of {model.preset.backbone.name}"
         raise RunError(message(folder.path, seen, "a run of the same backbone", "choose another run or preset"))
     net.load_state_dict(theirs)
-    taken = "loaded" if model.class_names == class_names else "left out"
-    return {"weights": "run", "sha256": sha256(folder.weights), "head": taken}
+    same = model.class_names == class_names
+    taken = {"loaded": sum(same or not key.startswith(head) for key in own), "head": "loaded" if same else "left out"}
+    stamp = {"synthetic": True} if model.synthetic else {}
+    return {"weights": "run", "sha256": sha256(folder.weights), **taken, **stamp}

@@ -20,6 +20,8 @@ def evaluate(
 ) -> Predictions:
     """Returns the predictions of a run's headline weights on a split; cycles without a label are predicted too.
 
+    The split "all" is every cycle, where the data have no split of that name.
+
     Classes are matched by name; their order in the predictions is the run's.
 
     Raises:
@@ -30,7 +32,8 @@ def evaluate(
     folder = run if isinstance(run, RunFolder) else RunFolder(Path(run))
     folder.require()
     model = load_model(folder.weights)
-    cycles = _with_labels_of(model.class_names, dataset, dataset.cycles(split))
+    every = split == "all" and split not in dataset.splits
+    cycles = _with_labels_of(model.class_names, dataset, dataset.cycles(None if every else split))
     if not cycles:
         raise DataError(message(dataset.location, f"no cycle in {split!r}", "one or more", "choose another split"))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -60,8 +63,7 @@ def score(run: str | Path | RunFolder, dataset: Dataset | str | Path, *, split: 
     folder = run if isinstance(run, RunFolder) else RunFolder(Path(run))
     result, facts = folder.result(), folder.facts()
     if split == "test" and facts["data"]["fingerprint"] == dataset.fingerprint():
-        phase = folder.refit if result["headline"] == "refit" else folder.select
-        predictions = phase.read_predictions(result["selected_epoch"], split)
+        predictions = folder.headline.read_predictions(result["selected_epoch"], split)
     else:
         predictions = evaluate(folder, dataset, split=split)
     return predictions.scores(normal=facts["normal"])

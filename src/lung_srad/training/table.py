@@ -7,7 +7,8 @@ from typing import Any
 
 from lung_srad.config import Preset
 from lung_srad.errors import LungSradError, RunError, message
-from lung_srad.evaluation import Row, Scores, Table, measured, printed
+from lung_srad.evaluation import Estimate, Row, Scores, Table, measured, patient_intervals, printed
+from lung_srad.evaluation.selection import VALIDATION
 from lung_srad.runs import RunFolder
 
 PAPER_CYCLES, PAPER_SEEDS = 4142, 5  # the official training part; seeds behind every printed figure of ours
@@ -49,13 +50,13 @@ def results_table(runs: Sequence[RunFolder]) -> Table:
             notes.append(f"Left out, the same run as {first.path}: {run.path}.")
     for seeds in sorted(systems.values(), key=lambda seeds: _order(next(iter(seeds.values())))):
         group = list(seeds.values())
-        preset, results = group[0].config(), [run.result() for run in group]
-        rows += _rows(preset, results)
+        preset = group[0].config()
+        rows += _rows(preset, group, notes)
         if preset.printed and _comparable(group[0]):
             rows.append(_printed(preset))
         if silent := [str(run.path) for run in group if _headline(run) is None]:
             notes.append(f"No validation Score, so the last epoch is the headline: {', '.join(silent)}.")
-        if len({result["train_cycles"] for result in results}) > 1:
+        if len({run.result()["train_cycles"] for run in group}) > 1:
             notes.append(f"{preset.title}: training cycles differ by seed, with the validation patients; their mean.")
         if preset.printed and preset.printed.note and _comparable(group[0]):
             notes.append(f"{preset.title}: {preset.printed.note}")
@@ -92,26 +93,44 @@ def _headline(run: RunFolder) -> dict[str, Any] | None:
     return next(rule["scores"] for rule in run.result()["rules"] if rule["headline"])
 
 
-def _rows(preset: Preset, results: list[dict[str, Any]]) -> list[Row]:
-    """Returns one row per rule, the headline first."""
+def _rows(preset: Preset, group: Sequence[RunFolder], notes: list[str]) -> list[Row]:
+    """Returns one row per rule, the headline first and with its intervals over patients."""
     extra = [f"reading {preset.reading}"] if preset.reading != "paper" else []
     extra += [f"profile {preset.profile}"] if preset.profile else []
     extra += [text for text in preset.overrides if not text.startswith(("reading=", "training.refit="))]
+    start = group[0].facts()["start"]
+    if start.get("weights") == "run":
+        extra.append(f"from {'SYNTHETIC ' if start.get('synthetic') else ''}weights {start['sha256'][:8]}")
     name = f"{preset.title} ({', '.join(extra)})" if extra else preset.title
     rules: dict[str, list[Scores]] = {}
+    results = [run.result() for run in group]
     for result in results:
         for choice in sorted(result["rules"], key=lambda choice: not choice["headline"]):
             if choice["scores"] is not None:
                 recalls = tuple(choice["scores"]["recalls"])
                 rules.setdefault(choice["rule"], []).append(Scores(**choice["scores"] | {"recalls": recalls}))
-    cycles = round(statistics.fmean(result["train_cycles"] for result in results))
-    return [measured(name, scores, rule=rule, cycles=cycles) for rule, scores in rules.items()]
+    cycles, synthetic = round(statistics.fmean(result["train_cycles"] for result in results)), group[0].synthetic
+    intervals = {VALIDATION: _intervals(name, group, notes)} if len(rules.get(VALIDATION, [])) == len(group) else {}
+    return [
+        measured(name, scores, rule=rule, cycles=cycles, intervals=intervals.get(rule), synthetic=synthetic)
+        for rule, scores in rules.items()
+    ]
+
+
+def _intervals(name: str, group: Sequence[RunFolder], notes: list[str]) -> dict[str, Estimate]:
+    """Returns the headline's intervals over patients; says in the notes why there are none."""
+    try:
+        predictions = [run.headline.read_predictions(run.result()["selected_epoch"], "test") for run in group]
+        return patient_intervals(predictions, normal=group[0].facts()["normal"])
+    except LungSradError as error:
+        notes.append(f"{name}, no interval: {error}.")
+        return {}
 
 
 def _comparable(run: RunFolder) -> bool:
-    """Whether printed figures may stand beside a run: ICBHI, official split."""
+    """Whether printed figures may stand beside a run: ICBHI itself, official split."""
     data = run.facts()["data"]
-    return (data["name"], data.get("split", "official")) == ("icbhi", "official")
+    return not run.synthetic and (data["name"], data.get("split", "official")) == ("icbhi", "official")
 
 
 def _printed(preset: Preset) -> Row:
