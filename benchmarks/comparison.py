@@ -10,9 +10,9 @@ from page import table
 NOTE = """\
 Audio; real recordings are the part of ICBHI that was given, at most as loud and as sharp as they were released.
 *Clicks* is how far the 98th percentile of 32 ms frames exceeds the median of the 0.3 s around it (200 to 1,200 Hz);
-*tones* how far a peak that lasts 0.1 s stands out of the 170 Hz on either side (200 to 1,100 Hz); *breath* the deviation of the
-level between 150 and 800 Hz over a cycle; all in dB, 25 / 50 / 75 % of cycles. The areas under the curve say how well
-one of these numbers alone tells cycles with a crackle (a wheeze) from those without, on that device.
+*tones* how far a peak that lasts 0.1 s stands out of the 170 Hz on either side (200 to 1,100 Hz); *breath* the
+deviation of the level between 150 and 800 Hz over a cycle; all in dB, 25 / 50 / 75 % of cycles. The areas under the
+curve say how well one of these numbers alone tells cycles with a crackle (a wheeze) from those without, on that device.
 """
 
 

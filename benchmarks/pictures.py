@@ -63,7 +63,8 @@ def draw_spectrograms(real: Heard, simulated: Heard, out: Path) -> None:
             axes.set_title(title, fontsize=9, color=BLUE if title == "real" else RED)
         for axes in panels[-1]:
             axes.set_xlabel("s")
-    figure.supxlabel(f"{SOURCE} Raised by 6 dB per octave; 45 dB below each cycle's loudest point above 100 Hz.", fontsize=8, color="#777777")
+    note = f"{SOURCE} Raised by 6 dB per octave; 45 dB below each cycle's loudest point above 100 Hz."
+    figure.supxlabel(note, fontsize=8, color="#777777")
     figure.savefig(out, dpi=130)
     plt.close(figure)
 
