@@ -64,8 +64,9 @@ def test_a_stop_by_the_keyboard(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_real_interrupt_leaves_with_130() -> None:
     code = """
-import time
+import signal, time
 from lung_srad.cli import machine, main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts its background jobs deaf to it
 machine.facts = lambda: print("ready", flush=True) or time.sleep(30)
 main()
 """

@@ -306,7 +306,7 @@ def test_a_name_that_does_not_ship_gets_the_nearest():
         ConfigError, match=r"preset: 'lungsrad'; shipped: .*; did you mean 'lung_srad'\? or give the path"
     ):
         load_preset("lungsrad")
-    with pytest.raises(ConfigError, match=r"profile: 'smal'; shipped: small; did you mean 'small'\?"):
+    with pytest.raises(ConfigError, match=r"profile: 'smal'; shipped: demo, small; did you mean 'small'\?"):
         load_preset("lung_srad", profile="smal")
     with pytest.raises(ConfigError, match=r"preset: '../config'"):
         preset_text("../config")
