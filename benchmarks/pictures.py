@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from scipy.stats import rankdata
 
-from hearing import COMMON_RATE, SHORT, Heard, cycle_samples, decibels, spectrogram
+from hearing import COMMON_RATE, QUIET, SHORT, Heard, cycle_samples, decibels, spectrogram
 from lung_srad.datasets import Cycle
 from lung_srad.datasets.icbhi_files import DEVICES
 from probes import CLASSES
@@ -21,14 +21,23 @@ SHOWN_SECONDS = 3.0
 
 
 def typical(heard: Heard, device: str, label: int) -> Cycle | None:
-    """Returns a cycle of 1.8 to 4 s whose event stands out as far as in seven of ten of its kind; a rule, no choice."""
+    """Returns a cycle of 1.8 to 4 s whose event stands out as far as in seven of ten of its kind; a rule, no choice.
+
+    The nearest one without digital silence is taken: some recordings of the subset have gaps where no cycle was.
+    """
     seconds = np.array([cycle.end - cycle.start for cycle in heard.cycles])
     found = np.flatnonzero((heard.device == device) & (heard.label == label) & (seconds > 1.8) & (seconds < 4))
-    if not len(found):
-        return None
     click, tone = rankdata(heard.click[found]), rankdata(heard.tone[found])
     order = found[np.argsort((click + tone, click, tone, np.minimum(click, tone))[label], kind="stable")]
-    return heard.cycles[order[int((0.7 if label else 0.5) * (len(order) - 1))]]
+    place = (0.7 if label else 0.5) * (len(order) - 1)
+    near = sorted(range(len(order)), key=lambda k: abs(k - place))
+    candidates = (heard.cycles[order[k]] for k in near)
+    return next((cycle for cycle in candidates if not gaps(cycle)), None)
+
+
+def gaps(cycle: Cycle) -> bool:
+    """Returns whether some window of the cycle is digital silence."""
+    return bool((spectrogram(cycle_samples(cycle)).sum(0) < QUIET).any())
 
 
 def draw_cycle(axes: Axes, cycle: Cycle | None) -> None:

@@ -1,5 +1,7 @@
 """Headers that contradict their file, which every decoder accepts."""
 
+import os
+
 import numpy as np
 import pytest
 import soundfile
@@ -49,6 +51,12 @@ def test_chunks_around_the_sound_are_passed_over(wav):
     body = content[8:12] + note + content[12:] + note
     wav.write_bytes(content[:4] + len(body).to_bytes(4, "little") + body)
     assert contradiction(wav) == ""
+
+
+def test_a_file_whose_name_is_no_text_is_read(wav, tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.wav")
+    path.write_bytes(wav.read_bytes())
+    assert audio_seconds(path) == audio_seconds(wav)
 
 
 def test_real_headers_agree(shared):

@@ -33,8 +33,9 @@ def audio_seconds(path: Path) -> float | Defect:
     """Returns the length of a recording from its header, or what keeps it from being read."""
     try:
         read(path, stop=_FIRST)  # compares what the header promises with what is there, which libsndfile does not
-        info = soundfile.info(path)
-    except (AudioError, soundfile.SoundFileError) as error:
+        with path.open("rb") as file:  # soundfile takes no name whose bytes are not text
+            info = soundfile.info(file)
+    except (AudioError, OSError, soundfile.SoundFileError) as error:
         return _audio_defect(path, error)
     return info.frames / info.samplerate
 

@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 
 from lung_srad.config import Preset, load_preset
-from lung_srad.datasets.simulated.corpus import simulate
+from lung_srad.datasets.simulated import simulate
 from lung_srad.errors import RunError, message
 from lung_srad.evaluation import Table, always_normal, measured, score_predictions
 from lung_srad.evaluation.selection import VALIDATION

@@ -10,8 +10,7 @@ from lung_srad.analysis import Curve, Lane, Mark, Span, learning_curves, recordi
 from lung_srad.audio import read
 from lung_srad.config import Preset
 from lung_srad.datasets import Dataset
-from lung_srad.datasets.simulated.render import Event
-from lung_srad.datasets.simulated.truth import read_truth
+from lung_srad.datasets.simulated import Event, read_truth
 from lung_srad.errors import LungSradError
 from lung_srad.evaluation import Estimate, Predictions, Table, confusion_matrix, paired_difference
 from lung_srad.evaluation.page import (
@@ -145,7 +144,8 @@ def _mistakes(story: Story) -> Section:
     for system, answers in story.answers.items():
         known = answers[0].label >= 0
         counts = confusion_matrix(answers[0].label[known], answers[0].predicted[known], num_classes=len(names))
-        tables.append(confusion(counts, names, caption=f"{SYNTHETIC} · {system}"))
+        seed = f", seed {story.first[system].facts()['seed']}" if len(answers) > 1 else ""
+        tables.append(confusion(counts, names, caption=f"{SYNTHETIC} · {system}{seed}"))
     said = (
         "Each row holds the test cycles of one true class, each column those that were given one answer: their number, "
         "and their share of the row, which is also the shade. Outlined cells are right answers."

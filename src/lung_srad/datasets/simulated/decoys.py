@@ -43,7 +43,7 @@ class Habits:
 
 HABITS = {
     "AKGC417L": Habits(rubs=3, clicks=3, fake_crackles=0.05),
-    "Litt3200": Habits(rubs=15, clicks=4, fake_crackles=0.2, voice=0.7, voice_snr=(24.0, 6.0), knock=True),
+    "Litt3200": Habits(rubs=15, clicks=4, fake_crackles=0.2, voice=0.9, voice_snr=(24.0, 6.0), knock=True),
     "LittC2SE": Habits(rubs=6, clicks=14, fake_crackles=0.05),
     "Meditron": Habits(rubs=10, clicks=20, fake_crackles=0.08),
 }
