@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lung_srad.audio import NORMALIZATIONS, SILENCE_STD, Frontend, KaldiFbank, is_silent, load_cycle
+from lung_srad.audio import NORMALIZATIONS, SILENCE_STD, AudioFrontend, Frontend, KaldiFbank, is_silent, load_cycle
 from lung_srad.errors import ConfigError, ShapeError
 
 
@@ -76,6 +76,32 @@ def test_shape_grows_as_bilinear_and_filters_when_it_shrinks():
     assert torch.allclose(grown, place, atol=1e-3)
 
 
+def test_without_a_width_the_frames_stay_as_they_are():
+    for seconds, frames in ((8.0, 798), (5.0, 498), (0.025, 1)):
+        frontend = Frontend(seconds=seconds, frames=None)
+        assert frontend.frames == frames
+        wave = torch.randn(2, round(16_000 * seconds), generator=torch.Generator().manual_seed(4))
+        spec = frontend.spectrogram(wave)
+        assert spec.shape == (2, frames, 128)
+        assert frontend.shape(spec)[:, 0].equal(spec.mT)
+
+
+def test_the_shortest_wave_that_has_a_spectrogram():
+    for frontend in (Frontend(), Frontend(sample_rate=48_000)):
+        assert frontend.spectrogram(torch.zeros(frontend.min_samples)).shape == (1, 128)
+        with pytest.raises(ShapeError, match="wave: "):
+            frontend.spectrogram(torch.zeros(frontend.min_samples - 1))
+
+
+def test_a_front_end_must_define_every_step():
+    class Half(AudioFrontend):
+        sample_rate, seconds, resampler = 16_000, 8.0, "sinc"
+
+    assert isinstance(Frontend(), AudioFrontend)
+    with pytest.raises(TypeError, match="cache_key, min_samples, normalize, shape, spectrogram"):
+        Half()
+
+
 def test_shape_needs_a_batch():
     with pytest.raises(ShapeError, match=r"spectrogram: shape \(798, 128\); allowed: \(B, T, mel\); .*spec\[None\]"):
         Frontend().shape(spectrograms()[0])
@@ -103,7 +129,9 @@ def test_the_cache_key_names_what_changes_the_spectrogram_and_nothing_else():
     for changed in (Frontend(sample_rate=48_000), Frontend(seconds=5.0), Frontend(resampler="soxr")):
         assert changed.cache_key() != key
     assert all(isinstance(value, str | int | float) for value in key.values())
-    assert {"version", "mels", "preemphasis"} <= key.keys()
+    published = {"version": 1, "sample_rate": 16_000, "seconds": 8.0, "resampler": "sinc", "mels": 128}
+    published |= {"window_ms": 25, "hop_ms": 10, "low_hz": 20.0, "preemphasis": 0.97}
+    assert key == published  # another one, and every cache is computed anew
 
 
 def test_it_adds_nothing_to_a_checkpoint():

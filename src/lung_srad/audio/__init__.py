@@ -13,13 +13,14 @@ from lung_srad.audio.augment import SpecMasks, apply_spec_augment, draw_spec_aug
 from lung_srad.audio.cycles import cut_cycle, fade, load_cycle, load_recording
 from lung_srad.audio.decode import Recording, read
 from lung_srad.audio.fbank import KaldiFbank, kaldi_fbank
-from lung_srad.audio.frontend import NORMALIZATIONS, SILENCE_STD, Frontend, is_silent
+from lung_srad.audio.frontend import NORMALIZATIONS, SILENCE_STD, AudioFrontend, Frontend, is_silent
 from lung_srad.audio.resampling import RESAMPLERS, resample
 
 __all__ = [
     "NORMALIZATIONS",
     "RESAMPLERS",
     "SILENCE_STD",
+    "AudioFrontend",
     "Frontend",
     "KaldiFbank",
     "Recording",

@@ -40,6 +40,10 @@ class KaldiFbank(nn.Module):
         self.register_buffer("filters", torch.empty(0), persistent=False)
         self._build()
 
+    def frames(self, samples: int) -> int:
+        """Returns how many whole windows there are in so many samples."""
+        return max(0, 1 + (samples - self.length) // self.hop)
+
     def forward(self, wave: Tensor) -> Tensor:
         """Returns the log-mel energies of every whole window.
 

@@ -1,4 +1,6 @@
-"""What a DASS backbone owns: from a wave to its (1, mel, frames) input."""
+"""What a backbone owns: from a wave to its (1, mel, frames) input. The seam, and the front end of DASS and AST."""
+
+from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -24,12 +26,91 @@ def is_silent(spec: Tensor) -> Tensor:
     return spec.std((-2, -1)) < SILENCE_STD
 
 
-class Frontend(nn.Module):
+class AudioFrontend(nn.Module, ABC):
     """The path from a wave to a backbone's input, in three steps that can be taken one by one.
 
-    ``normalize`` chooses ``cycle`` (mean and deviation of the clip, as published for DASS), ``audioset`` (the
-    constants of the pretraining set), or ``mel_mean`` (each mel bin loses its mean over time, and with it the
-    colour of the stethoscope; what remains is divided by twice its deviation).
+    All that others need to know of a front end stands here: what cuts recordings into waves asks for the rate and
+    length, what keeps spectrograms for ``cache_key``, what makes batches for the steps.
+
+    Attributes:
+        sample_rate: of the waves that it takes, in hertz.
+        seconds: length to which a cycle or window is cut or repeated.
+        resampler: what brings recordings to that rate, one of :data:`lung_srad.audio.RESAMPLERS`.
+    """
+
+    sample_rate: int
+    seconds: float
+    resampler: str
+
+    @property
+    @abstractmethod
+    def min_samples(self) -> int:
+        """The shortest wave of which there is a spectrogram."""
+
+    @abstractmethod
+    def spectrogram(self, wave: Tensor) -> Tensor:
+        """Returns the log-mel spectrogram, not normalised: what a cache holds.
+
+        Shape:
+            (..., samples) -> (..., T, mel)
+        """
+
+    @abstractmethod
+    def normalize(self, spec: Tensor) -> Tensor:
+        """Returns the spectrogram normalised clip by clip.
+
+        A silent clip (:func:`is_silent`) comes out finite, but there is nothing in it to classify.
+
+        Shape:
+            (..., T, mel) -> (..., T, mel)
+        """
+
+    @abstractmethod
+    def shape(self, spec: Tensor) -> Tensor:
+        """Returns the spectrogram as an image of the size that the backbone takes.
+
+        Shape:
+            (B, T, mel) -> (B, 1, mel, frames)
+
+        Raises:
+            ShapeError: not a batch of spectrograms.
+        """
+
+    @abstractmethod
+    def cache_key(self) -> dict[str, str | int | float]:
+        """Returns every parameter that decides what :meth:`spectrogram` gives for a cycle of a file."""
+
+    def forward(self, wave: Tensor) -> Tensor:
+        """Returns the input of the backbone.
+
+        Shape:
+            (B, samples) -> (B, 1, mel, frames)
+        """
+        return self.shape(self.normalize(self.spectrogram(wave)))
+
+
+def as_image(spec: Tensor) -> Tensor:
+    """Returns a batch of spectrograms with frequency first.
+
+    Shape:
+        (B, T, mel) -> (B, 1, mel, T)
+
+    Raises:
+        ShapeError: not a batch of spectrograms.
+    """
+    if spec.ndim != 3:
+        seen = f"shape {tuple(spec.shape)}"
+        raise ShapeError(message("spectrogram", seen, "allowed: (B, T, mel)", "add the batch axis: spec[None]"))
+    return spec.transpose(1, 2)[:, None]
+
+
+class Frontend(AudioFrontend):
+    """Kaldi's log-mel at 16 kHz, normalised, and stretched to a fixed width: the front end of DASS and AST.
+
+    ``frames=None`` keeps the frames of the spectrogram, one every 10 ms. ``normalize`` chooses ``cycle`` (mean and
+    deviation of the clip, as published for DASS), ``audioset`` (the constants of the pretraining set), or
+    ``mel_mean`` (each mel bin loses its mean over time, and with it the colour of the stethoscope; what remains is
+    divided by twice its deviation).
 
     Raises:
         ConfigError: an unknown normalisation or resampler, or a length that is not positive.
@@ -40,7 +121,7 @@ class Frontend(nn.Module):
         *,
         sample_rate: int = 16_000,
         seconds: float = 8.0,
-        frames: int = 1024,
+        frames: int | None = 1024,
         normalize: str = "cycle",
         resampler: str = "sinc",
     ) -> None:
@@ -49,20 +130,18 @@ class Frontend(nn.Module):
             hint = nearest(normalize, NORMALIZATIONS)
             raise ConfigError(message("normalize", repr(normalize), f"allowed: {', '.join(NORMALIZATIONS)}", hint))
         require_resampler(resampler)
-        for name, value in (("seconds", seconds), ("frames", frames)):
+        for name, value in (("seconds", seconds), ("frames", 1 if frames is None else frames)):
             if not value > 0:
                 raise ConfigError(message(name, f"{value}", "allowed: more than 0", "the paper takes 8 s, 1024 frames"))
-        self.sample_rate, self.seconds, self.frames = sample_rate, seconds, frames
-        self.normalization, self.resampler = normalize, resampler
+        self.sample_rate, self.seconds, self.resampler = sample_rate, seconds, resampler
+        self.normalization = normalize
         self.fbank = KaldiFbank(sample_rate=sample_rate, mels=_MELS)
+        self.frames = self.fbank.frames(round(seconds * sample_rate)) if frames is None else frames
 
-    def forward(self, wave: Tensor) -> Tensor:
-        """Returns the input of the backbone.
-
-        Shape:
-            (B, samples) -> (B, 1, 128, frames)
-        """
-        return self.shape(self.normalize(self.spectrogram(wave)))
+    @property
+    def min_samples(self) -> int:
+        """The length of one window of the filter bank."""
+        return self.fbank.length
 
     def spectrogram(self, wave: Tensor) -> Tensor:
         """Returns the log-mel spectrogram, not normalised: what a cache holds.
@@ -95,10 +174,7 @@ class Frontend(nn.Module):
         Raises:
             ShapeError: not a batch of spectrograms.
         """
-        if spec.ndim != 3:
-            seen = f"shape {tuple(spec.shape)}"
-            raise ShapeError(message("spectrogram", seen, "allowed: (B, T, mel)", "add the batch axis: spec[None]"))
-        image = spec.transpose(1, 2)[:, None]  # (B, 1, mel, T)
+        image = as_image(spec)  # (B, 1, mel, T)
         size = (image.shape[2], self.frames)
         shrinks = image.shape[3] > self.frames
         return F.interpolate(image, size, mode="bilinear", align_corners=False, antialias=shrinks)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch.utils.data import Dataset as TorchDataset
 
-from lung_srad.audio import Frontend, SpecMasks, apply_spec_augment, is_silent
+from lung_srad.audio import AudioFrontend, SpecMasks, apply_spec_augment, is_silent
 from lung_srad.datasets.batch import UNKNOWN_LABEL, Batch
 from lung_srad.datasets.cache import FeatureCache
 from lung_srad.datasets.checks import silence
@@ -48,7 +48,7 @@ class CycleDataset(TorchDataset[Item]):
         self,
         cycles: Sequence[Cycle],
         cache: FeatureCache,
-        frontend: Frontend,
+        frontend: AudioFrontend,
         *,
         augment: Augment | None = None,
         seed: int = 0,

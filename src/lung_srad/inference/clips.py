@@ -11,7 +11,7 @@ import soundfile
 import torch
 from torch import Tensor
 
-from lung_srad.audio import Frontend, cut_cycle, load_recording, read
+from lung_srad.audio import AudioFrontend, cut_cycle, load_recording, read
 from lung_srad.datasets.checks import outside
 from lung_srad.errors import ConfigError, DataError, message
 
@@ -43,7 +43,7 @@ class Clips(ABC):
 
     kind: str
 
-    def __init__(self, path: Path, frontend: Frontend) -> None:
+    def __init__(self, path: Path, frontend: AudioFrontend) -> None:
         self.path, self.frontend = path, frontend
         self.rate = read(path, stop=_FIRST).rate
         with path.open("rb") as file:  # soundfile takes no name whose bytes are not text
@@ -73,7 +73,7 @@ class Cycles(Clips):
 
     kind = "cycles"
 
-    def __init__(self, path: Path, frontend: Frontend, spans: Sequence[tuple[float, float]]) -> None:
+    def __init__(self, path: Path, frontend: AudioFrontend, spans: Sequence[tuple[float, float]]) -> None:
         super().__init__(path, frontend)
         self.spans, self._notices = spans, ()
         for number, (start, end) in enumerate(spans, start=1):
@@ -109,7 +109,7 @@ class Windows(Clips):
 
     kind = "windows"
 
-    def __init__(self, path: Path, frontend: Frontend, hop: float) -> None:
+    def __init__(self, path: Path, frontend: AudioFrontend, hop: float) -> None:
         if not _SHORTEST_HOP <= hop <= frontend.seconds:
             allowed = f"{_SHORTEST_HOP:g} to {frontend.seconds:g} s, the length of a window"
             raise ConfigError(message("hop", f"{hop} s", allowed, "the default is 2 s"))
@@ -130,7 +130,7 @@ class Windows(Clips):
             drop = max(0, min(begin - first, len(kept) - length))  # the last window may need the last `length`
             kept, first = kept[drop:], first + drop
         if first + len(kept) < length:
-            whole = len(kept) >= self.frontend.fbank.length
+            whole = len(kept) >= self.frontend.min_samples
             yield Clip(0.0, self.seconds, self.fitted(kept, 0.0, math.inf) if whole else None)
         elif begin - hop + length < first + len(kept):
             yield self._window(first + len(kept) - length, kept[-length:])

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from lung_srad.audio import Frontend, is_silent
+from lung_srad.audio import AudioFrontend, is_silent
 from lung_srad.errors import ConfigError, WeightsError, message
 from lung_srad.inference.clips import Clip, Clips, Cycles, Windows
 from lung_srad.inference.results import Classification, Segment
@@ -43,7 +43,7 @@ class Model:
     card: str
 
     @property
-    def frontend(self) -> Frontend:
+    def frontend(self) -> AudioFrontend:
         """What makes features from waves."""
         return self.net.backbone.frontend
 

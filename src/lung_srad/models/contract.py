@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
+from lung_srad.audio import AudioFrontend
 from lung_srad.errors import ShapeError, message
 
 Side = Mapping[str, Tensor]
@@ -27,7 +28,7 @@ class Backbone(nn.Module, ABC):
 
     width: int
     grid_axes: tuple[str, str] | None
-    frontend: nn.Module
+    frontend: AudioFrontend
     head_name: str = "head"
 
     @abstractmethod

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from lung_srad.audio import AudioFrontend
 from lung_srad.errors import ShapeError, message
 from lung_srad.kernels import merged_scan
 from lung_srad.kernels.layers import depthwise_silu, layer_norm
@@ -214,7 +215,7 @@ class VMamba(Backbone):
     grid_axes = ("frequency", "time")
     head_name = "classifier.head"
 
-    def __init__(self, width: int, depths: tuple[int, ...], *, drop_path: float, frontend: nn.Module) -> None:
+    def __init__(self, width: int, depths: tuple[int, ...], *, drop_path: float, frontend: AudioFrontend) -> None:
         super().__init__()
         widths = [width * 2**stage for stage in range(len(depths))]
         last = sum(depths) - 1

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch.utils.data import DataLoader
 
-from lung_srad.audio import Frontend
+from lung_srad.audio import AudioFrontend
 from lung_srad.config import Preset
 from lung_srad.datasets import (
     Batch,
@@ -45,7 +45,7 @@ class Corpus:
     silent: frozenset[str]
     unmet: tuple[str, ...]
     cache: FeatureCache
-    frontend: Frontend
+    frontend: AudioFrontend
 
     def audible(self, part: str) -> list[Cycle]:
         """Returns the cycles of a part that can be classified."""
@@ -98,7 +98,11 @@ def _loader(dataset: CycleDataset, batches: list[list], preset: Preset) -> DataL
 
 
 def open_corpus(
-    dataset: Dataset, preset: Preset, frontend: Frontend, seed: int, progress: Callable[[int, int], None] | None = None
+    dataset: Dataset,
+    preset: Preset,
+    frontend: AudioFrontend,
+    seed: int,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Corpus:
     """Returns the dataset's cycles, every spectrogram in the cache, with validation patients set aside.
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from lung_srad.audio import Frontend
+from lung_srad.audio import AudioFrontend
 from lung_srad.config import Preset, dump_preset, load_preset
 from lung_srad.datasets import Dataset, derive_seed, open_dataset
 from lung_srad.errors import RunError, message
@@ -198,7 +198,7 @@ class _Run:
         start = start_weights(net, self.start_from, self.dataset.class_names)
         return net.to(self.world.device), start
 
-    def _open_corpus(self, frontend: Frontend) -> Corpus:
+    def _open_corpus(self, frontend: AudioFrontend) -> Corpus:
         """Returns the corpus; the leader fills the cache while the others wait."""
         progress = partial(self.report, "reading recordings")
         opened = partial(open_corpus, self.dataset, self.preset, frontend, self.seed, progress)
