@@ -5,6 +5,7 @@ import json
 import math
 import os
 import pickle
+import re
 import struct
 import tarfile
 import warnings
@@ -21,7 +22,7 @@ from safetensors.torch import save, save_file
 from torch import Tensor, nn
 
 from lung_srad.errors import WeightsError
-from lung_srad.models import Classifier, create_model, load_weights, smooth
+from lung_srad.models import BACKBONES, CATALOGUE, Classifier, create_model, load_weights, smooth
 
 TINY = (32, (1, 1, 4, 1))
 HEAD = ("classifier.head.weight", "classifier.head.bias")
@@ -363,6 +364,34 @@ def test_what_is_no_file_is_refused(untouched: Classifier, tmp_path: Path):
     refused(untouched, tmp_path, "not a file")
     (tmp_path / "link.pth").symlink_to(tmp_path / "nowhere.pth")
     refused(untouched, tmp_path / "link.pth", "no such file")
+
+
+@pytest.mark.parametrize("name", CATALOGUE.keys() & BACKBONES.keys())
+def test_a_missing_official_file_is_one_message_that_says_where_it_is(name: str, tmp_path: Path):
+    with torch.device("meta"):
+        net = create_model(name)
+    official = CATALOGUE[name]
+    with pytest.raises(WeightsError) as caught:
+        load_weights(net, tmp_path / official.file)
+    text = str(caught.value)
+    assert text.startswith(f"{tmp_path / official.file}: no such file; this backbone starts from {official.file} ")
+    for word in (official.page, official.size, f"licence: {official.licence}", "download it to this path", "--weights"):
+        assert word in text
+    assert "\n" not in text
+
+
+def test_official_files_have_a_page_a_size_and_a_licence():
+    for official in CATALOGUE.values():
+        assert "https://" in official.page
+        assert re.fullmatch(r"about \d+ MB", official.size)
+        assert official.licence
+
+
+def test_a_folder_of_the_hub_stands_for_its_file(net: Classifier, official: State, tmp_path: Path):
+    torch.save(official, tmp_path / "pytorch_model.bin")
+    assert load_weights(net, tmp_path).path == str(tmp_path / "pytorch_model.bin")
+    save_file(official, tmp_path / "model.safetensors")
+    assert load_weights(net, tmp_path).path == str(tmp_path / "model.safetensors")
 
 
 def test_a_file_that_may_not_be_read(

@@ -222,6 +222,13 @@ def test_a_run_can_start_from_a_checkpoint_named_by_the_environment(finished, da
         fit(preset("dass_finetuning", *frozen), dataset, out=tmp_path / "runs", resume=True)
 
 
+def test_a_folder_of_the_hub_is_a_checkpoint_and_not_a_run(finished, tmp_path):
+    before = finished("dass_finetuning", "training.refit=false")
+    save_file(load_file(before.weights), tmp_path / "model.safetensors")
+    model = load_model(before.weights)
+    assert start_weights(model.net, tmp_path, model.class_names)["weights"] == "checkpoint"
+
+
 def test_the_head_of_other_classes_is_left_out(finished):
     before = finished("dass_finetuning", "training.refit=false")
     net = load_model(before.weights).net

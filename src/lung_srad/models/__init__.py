@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lung_srad.errors import ConfigError, message, nearest
+from lung_srad.models.catalogue import CATALOGUE, Official
 from lung_srad.models.contract import Backbone, Classifier, Side
 from lung_srad.models.dass import dass_medium, dass_small, dass_tiny
 from lung_srad.models.frozen import for_inference
@@ -15,10 +16,12 @@ from lung_srad.models.weights import LoadReport, load_weights
 
 __all__ = [
     "BACKBONES",
+    "CATALOGUE",
     "Backbone",
     "Classifier",
     "GaussianSmoothing",
     "LoadReport",
+    "Official",
     "Side",
     "StochasticDepth",
     "create_model",
@@ -58,6 +61,7 @@ def create_model(
         allowed = f"one of {', '.join(BACKBONES)}"
         raise ConfigError(message("backbone", repr(name), allowed, nearest(name, BACKBONES)))
     net = Classifier(BACKBONES[name](**(options or {})), num_classes)
+    net.backbone.official = CATALOGUE.get(name)
     if weights is not None:
         load_weights(net, weights, load_head=load_head)
     return net

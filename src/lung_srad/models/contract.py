@@ -1,4 +1,4 @@
-"""What a backbone is, and the classifier that a backbone and a linear head make.
+"""What a backbone is, and the classifier that a backbone and its head make.
 
 Mixing happens between ``embed`` and ``encode``: no backbone knows of it, and nothing changes a return type.
 """
@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from lung_srad.audio import AudioFrontend
 from lung_srad.errors import ShapeError, message
+from lung_srad.models.catalogue import Official
+from lung_srad.models.layout import Layout
 
 Side = Mapping[str, Tensor]
 """Side input of a backbone, e.g. the token ids of a prompt."""
@@ -24,12 +26,16 @@ class Backbone(nn.Module, ABC):
         grid_axes: what H and W of the grid mean, ``("frequency", "time")``; ``None`` where the backbone has no grid.
         frontend: the module that makes features from a waveform.
         head_name: where official checkpoints of this backbone keep the head.
+        layout: what these checkpoints look like.
+        official: the one that it starts from, for those who have yet to download it; None where there is none.
     """
 
     width: int
     grid_axes: tuple[str, str] | None
     frontend: AudioFrontend
     head_name: str = "head"
+    layout: Layout = Layout()
+    official: Official | None = None
 
     @abstractmethod
     def embed(self, features: Tensor) -> Tensor:
@@ -51,6 +57,10 @@ class Backbone(nn.Module, ABC):
         """Returns the feature vector of features: (B, 1, F, T) -> (B, width)."""
         return self.encode(self.embed(features), side)
 
+    def new_head(self, num_classes: int) -> nn.Module:
+        """Returns a head with random weights: (B, width) -> (B, num_classes). Its names follow ``head_name``."""
+        return Head(self.width, num_classes)
+
     def require_axis(self, axis: str) -> None:
         """Raises a ShapeError unless the grid has this axis ("time" or "frequency")."""
         if self.grid_axes is None or axis not in self.grid_axes:
@@ -62,6 +72,11 @@ class Backbone(nn.Module, ABC):
 class Head(nn.Linear):
     """A linear layer in the precision of its weights, under autocast too: logits are not rounded."""
 
+    def __init__(self, width: int, num_classes: int) -> None:
+        super().__init__(width, num_classes)
+        nn.init.trunc_normal_(self.weight, std=0.02)
+        nn.init.zeros_(self.bias)
+
     def forward(self, encoded: Tensor) -> Tensor:
         """Returns the logits: (B, width) -> (B, num_classes)."""
         with torch.autocast(encoded.device.type, enabled=False):
@@ -69,7 +84,7 @@ class Head(nn.Linear):
 
 
 class Classifier(nn.Module):
-    """A backbone and a linear head: (B, 1, F, T) -> (B, num_classes).
+    """A backbone and its head: (B, 1, F, T) -> (B, num_classes).
 
     Parameters carry the names of the official checkpoints (no ``backbone.`` in front, the head under the
     backbone's ``head_name``), in ``state_dict``, ``load_state_dict`` and ``named_parameters`` alike.
@@ -77,17 +92,10 @@ class Classifier(nn.Module):
 
     def __init__(self, backbone: Backbone, num_classes: int) -> None:
         super().__init__()
-        self.backbone = backbone
-        self.head = Head(backbone.width, num_classes)
-        nn.init.trunc_normal_(self.head.weight, std=0.02)
-        nn.init.zeros_(self.head.bias)
+        self.backbone, self.num_classes = backbone, num_classes  # the length of the logits
+        self.head = backbone.new_head(num_classes)
         self.register_state_dict_post_hook(_to_official)
         self.register_load_state_dict_pre_hook(_to_own)
-
-    @property
-    def num_classes(self) -> int:
-        """The length of the logits."""
-        return self.head.out_features
 
     def forward(self, features: Tensor, side: Side | None = None) -> Tensor:
         """Returns the logits: (B, 1, F, T) -> (B, num_classes)."""

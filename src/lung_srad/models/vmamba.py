@@ -18,6 +18,7 @@ from lung_srad.kernels.layers import depthwise_silu, layer_norm
 from lung_srad.kernels.linear import linear
 from lung_srad.models.contract import Backbone, Side
 from lung_srad.models.stochastic_depth import StochasticDepth
+from lung_srad.models.vmamba_layout import VMambaLayout
 
 
 class Permute(nn.Module):
@@ -214,6 +215,7 @@ class VMamba(Backbone):
 
     grid_axes = ("frequency", "time")
     head_name = "classifier.head"
+    layout = VMambaLayout()
 
     def __init__(self, width: int, depths: tuple[int, ...], *, drop_path: float, frontend: AudioFrontend) -> None:
         super().__init__()

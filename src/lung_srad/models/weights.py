@@ -1,8 +1,8 @@
 """Strict loading of official checkpoints, with a report of what was loaded.
 
-Read here: DASS v1 and v2 (small and medium), v3 if its file has that layout, and VMamba's ImageNet files of the same
-topology, whose RGB stem is summed to one channel. Files are safetensors, or ``.pth`` read with ``weights_only=True``;
-nothing in a file is run.
+What a file of each backbone looks like is the backbone's own (:class:`lung_srad.models.layout.Layout`). Files are
+safetensors, or ``.pth`` read with ``weights_only=True``; nothing in a file is run. A folder of the Hugging Face hub
+stands for the file in it.
 """
 
 import re
@@ -18,21 +18,15 @@ from torch import Tensor
 
 from lung_srad.errors import WeightsError, message
 from lung_srad.files import sha256
+from lung_srad.models.catalogue import Official
 from lung_srad.models.contract import Classifier
+from lung_srad.models.layout import Checkpoint, Layout
 
 PREFIXES = ("module.v.", "module.", "v.", "model.")  # DataParallel and DASS wrap the network once or twice
 CONTAINERS = ("model", "state_dict", "model_state_dict")
+CONFIG = "cfg"  # where BEATs keeps its configuration, beside the model
+HUB = ("model.safetensors", "pytorch_model.bin")  # what the weights are called in a folder of the hub
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-STEM, INNER = "patch_embed.0.weight", "layers.0.blocks.0.op.out_norm.weight"
-TOPOLOGIES = {  # (width, depths, inner width / width) -> what the file is
-    (96, (2, 2, 5, 2), 2.0): "VMamba-T (vssm1_tiny_0230)",
-    (96, (2, 2, 8, 2), 1.0): "DASS-small or VMamba-T (vssm1_tiny_0230s)",
-    (96, (2, 2, 15, 2), 2.0): "VMamba-S (vssm1_small_0229)",
-    (96, (2, 2, 20, 2), 1.0): "DASS-medium or VMamba-S (vssm1_small_0229s)",
-    (128, (2, 2, 15, 2), 2.0): "VMamba-B (vssm1_base_0229)",
-    (128, (2, 2, 20, 2), 1.0): "VMamba-B (vssm1_base_0229s)",
-}
-REMEDY = "take a checkpoint of this backbone, or the backbone of this checkpoint (dass_small, dass_medium)"
 HEAD_REMEDY = "leave the head out (load_head=False), or build the model with as many classes as the file has"
 LISTED = 8  # keys of one kind that a message names
 
@@ -62,26 +56,36 @@ def load_weights(net: Classifier, path: str | Path, *, load_head: bool = False) 
     Raises:
         WeightsError: the file cannot be read or trusted, is of another topology, or keys or shapes do not fit.
     """
-    path, wanted, head = Path(path), net.state_dict(), f"{net.backbone.head_name}."
-    state, notes = _fit(read_tensors(path), wanted)
+    backbone, wanted, head = net.backbone, net.state_dict(), f"{net.backbone.head_name}."
+    path = hub_file(Path(path)) or Path(path)
+    checkpoint = read_checkpoint(path, backbone.official)
+    _require_settings(path, checkpoint, backbone.layout)
+    named = backbone.layout.named(checkpoint)
+    state, notes = _fit(named.tensors, wanted, backbone.layout)
     in_file = any(key.startswith(head) for key in state)
     if not load_head:
         state, wanted = _without(head, state), _without(head, wanted)
-    _compare(path, state, wanted, head)
+    _compare(path, state, wanted, head, backbone.layout)
     net.load_state_dict(net.state_dict() | state)
     outcome = "loaded" if load_head else "left out" if in_file else "absent"
-    return LoadReport(str(path), sha256(path), len(state), outcome, notes)
+    return LoadReport(str(path), sha256(path), len(state), outcome, (*named.notes, *notes))
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Returns the named tensors of a safetensors or PyTorch file, without a common prefix; nothing in it is run.
+def hub_file(path: Path) -> Path | None:
+    """Returns the weights in a folder that was downloaded from the Hugging Face hub; None for anything else."""
+    return next((path / name for name in HUB if (path / name).is_file()), None)
+
+
+def read_checkpoint(path: Path, official: Official | None = None) -> Checkpoint:
+    """Returns what a safetensors or PyTorch file holds; nothing in it is run.
+
+    ``official`` is the file that is wanted, for the error where there is none.
 
     Raises:
         WeightsError: no such file, damaged, not a checkpoint, or something other than tensors in it.
     """
     if not path.is_file():
-        seen = "not a file" if path.exists() else "no such file"
-        raise WeightsError(message(path, seen, "a .safetensors or .pth checkpoint", "check the path"))
+        raise WeightsError(_absent(path, official))
     try:
         content = _content(path)
     except PermissionError as error:
@@ -93,7 +97,16 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             seen, allowed = f"asks for {refused[1]}", "only tensors are read, nothing is run"
             remedy = "take a file of tensors alone, best as .safetensors"
         raise WeightsError(message(path, seen, allowed, remedy)) from error
-    return _tensors(path, content)
+    return _checkpoint(path, content)
+
+
+def _absent(path: Path, official: Official | None) -> str:
+    """Returns the error of a file that is not there: which one it is, and where it comes from, where that is known."""
+    seen = "not a file" if path.exists() else "no such file"
+    if official is None:
+        return message(path, seen, "a .safetensors or .pth checkpoint", "check the path")
+    remedy = "nothing is fetched: download it to this path, or give where it is (--weights, LUNG_SRAD_WEIGHTS)"
+    return message(path, seen, f"this backbone starts from {official}", remedy)
 
 
 def _content(path: Path) -> object:
@@ -104,82 +117,79 @@ def _content(path: Path) -> object:
         return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def _tensors(path: Path, content: object) -> dict[str, Tensor]:
+def _checkpoint(path: Path, content: object) -> Checkpoint:
     """Returns the table of tensors in a file's content, without the names and prefixes that wrap it."""
+    config = content.get(CONFIG) if isinstance(content, Mapping) else None
     for name in CONTAINERS:
         if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
             content = content[name]
     if not isinstance(content, Mapping) or not content:
         seen = f"holds no named tensors ({type(content).__name__})"
-        raise WeightsError(message(path, seen, f"names and tensors, or these under {', '.join(CONTAINERS)}", REMEDY))
+        allowed = f"names and tensors, or these under {', '.join(CONTAINERS)}"
+        raise WeightsError(message(path, seen, allowed, Layout.remedy))
     for key, value in content.items():
         if not isinstance(key, str) or not _is_plain(value):
             seen = f"{key!r:.80} is not a name with a plain tensor ({type(value).__name__})"
-            raise WeightsError(message(path, seen, f"nothing else, or all under {', '.join(CONTAINERS)}", REMEDY))
+            allowed = f"nothing else, or all under {', '.join(CONTAINERS)}"
+            raise WeightsError(message(path, seen, allowed, Layout.remedy))
     prefix = next((prefix for prefix in PREFIXES if all(key.startswith(prefix) for key in content)), "")
-    return {key.removeprefix(prefix): value for key, value in content.items()}
+    tensors = {key.removeprefix(prefix): value for key, value in content.items()}
+    return Checkpoint(tensors, config if isinstance(config, Mapping) else {})
 
 
 def _is_plain(value: object) -> bool:
     return isinstance(value, Tensor) and value.layout is torch.strided and not (value.is_meta or value.is_nested)
 
 
+def _require_settings(path: Path, file: Checkpoint, layout: Layout) -> None:
+    """Raises a WeightsError where a file's configuration says that its network computes something else."""
+    for key, own in layout.settings.items():
+        value = file.config.get(key, own)
+        if not isinstance(value, bool | int | float | str) or value != own:
+            seen, allowed = f"{CONFIG}: {key} = {value!r:.40}", f"this backbone computes with {key} = {own!r}"
+            raise WeightsError(message(path, seen, allowed, layout.remedy))
+
+
 def _without(head: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {key: value for key, value in state.items() if not key.startswith(head)}
 
 
-def _fit(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+def _fit(
+    state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], layout: Layout
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """Returns the state in our shapes and precision where that loses nothing we use, and what was changed."""
     fitted, changes = dict(state), Counter[str]()
     for key, value in state.items():
         own = wanted.get(key)
         if own is None or value.dtype not in FLOATS:
             continue
-        rgb = key == STEM and value.shape == (len(own), 3, *own.shape[2:])
-        if value.shape[:2] == own.shape and value.shape[2:] == (1, 1):
-            changes["linear layers stored as 1x1 convolutions"] += 1
-        elif rgb:
-            changes["RGB stem summed to one channel"] += 1
-        elif value.shape != own.shape:
+        change = layout.change(key, value, own)
+        if change is None:
             continue
+        changes[change.what] += 1
         if value.dtype != own.dtype:
             changes[f"tensors of {value.dtype} converted to {own.dtype}".replace("torch.", "")] += 1
-        value = value.to(own.dtype)
-        fitted[key] = value.sum(1, keepdim=True) if rgb else value.view_as(own)
-    return fitted, tuple(f"{count} {what}" for what, count in changes.items())
+        fitted[key] = change.apply(value.to(own.dtype))
+    return fitted, tuple(f"{count} {what}" for what, count in changes.items() if what)
 
 
-def _topology(state: Mapping[str, Tensor]) -> tuple[int, tuple[int, ...], float] | None:
-    """Returns (width, depths, inner width / width) of a VMamba state dict."""
-    blocks = {match[0]: match[1] for key in state if (match := re.match(r"layers\.(\d)\.blocks\.\d+\.", key))}
-    depths = Counter(sorted(blocks.values()))
-    width, inner = (state[key].numel() if key in state else 0 for key in ("patch_embed.7.bias", INNER))
-    return (width, tuple(depths.values()), inner / width) if blocks and width and inner else None
-
-
-def _describe(topology: tuple[int, tuple[int, ...], float]) -> str:
-    width, depths, ratio = topology
-    name = TOPOLOGIES.get(topology, "a VMamba")
-    return f"{name}: width {width}, depths {'/'.join(map(str, depths))}, ssm_ratio {ratio:g}"
-
-
-def _compare(path: Path, state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], head: str) -> None:
-    own, other = _topology(wanted), _topology(state)
+def _compare(path: Path, state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], head: str, layout: Layout) -> None:
+    own, other = layout.topology(wanted), layout.topology(state)
     if own and other and own != other:
-        raise WeightsError(message(path, _describe(other), f"this backbone is {_describe(own)}", REMEDY))
+        raise WeightsError(message(path, other, f"this backbone is {own}", layout.remedy))
     wrong = {"unexpected": [], "missing": [], "unusable": []}
     for key in sorted(state.keys() | wanted.keys()):
         if key not in wanted:
             wrong["unexpected"].append(key)
         elif key not in state:
-            wrong["missing"].append(key)
+            wrong["missing"] += [] if layout.may_lack(key) else [key]
         elif defect := _defect(state[key], wanted[key]):
             wrong["unusable"].append(f"{key} {defect}")
     if not any(wrong.values()):
         return
     seen = ", ".join(_listed(what, keys) for what, keys in wrong.items() if keys)
     only_head = all(key.startswith(head) for keys in wrong.values() for key in keys)
-    text = message(path, seen, "only the head may differ", HEAD_REMEDY if only_head else REMEDY)
+    text = message(path, seen, "only the head may differ", HEAD_REMEDY if only_head else layout.remedy)
     raise WeightsError(text)
 
 

@@ -18,6 +18,7 @@ from lung_srad.errors import RunError, message
 from lung_srad.evaluation import select
 from lung_srad.files import replacing, sha256
 from lung_srad.models import Classifier, load_weights
+from lung_srad.models.weights import hub_file
 from lung_srad.runs import (
     PhaseFolder,
     RunFolder,
@@ -53,7 +54,7 @@ def fit(
 
     Args:
         dataset: a dataset, or where one is: ``"icbhi:PATH"``, ``"table:PATH"``.
-        start_from: an official checkpoint, or a run whose weights to start from; by default what
+        start_from: an official checkpoint or folder, or a run whose weights to start from; by default what
             ``LUNG_SRAD_WEIGHTS`` names, or random weights; ``""`` is random weights whatever that says.
         report: called with (what is being done, steps done, steps in all).
 
@@ -270,7 +271,7 @@ def start_weights(net: Classifier, start_from: str | Path | None, class_names: t
     if start_from is None:
         return {"weights": "random"}
     folder = RunFolder(Path(start_from))
-    if not folder.path.is_dir():
+    if not folder.path.is_dir() or hub_file(folder.path):
         report = load_weights(net, start_from)
         taken = {"loaded": report.loaded, "head": report.head, "notes": list(report.notes)}
         return {"weights": "checkpoint", "sha256": report.sha256, **taken}
