@@ -1,4 +1,4 @@
-"""What every backbone promises, DASS and a small token model with side input alike."""
+"""What every backbone promises: DASS, the transformers, and a small token model with side input alike."""
 
 import copy
 from collections.abc import Callable
@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from lung_srad.errors import ConfigError, ShapeError
-from lung_srad.models import BACKBONES, Backbone, Classifier, Side, smooth
+from lung_srad.models import BACKBONES, Backbone, Classifier, Side, draw_depth, drawn_depth, smooth
+from lung_srad.models.vmamba import VMamba
 
 
 class TokenModel(Backbone):
@@ -38,19 +39,44 @@ class TokenModel(Backbone):
         return tokens.mean(1)
 
 
-BUILD: dict[str, Callable[[], Backbone]] = {**BACKBONES, "token_model": TokenModel}
+TINY = {"ast", "ast_adapter"}  # too large for every step here; NAME_tiny is the same code
+BUILD: dict[str, Callable[[], Backbone]] = {
+    **{name: build for name, build in BACKBONES.items() if name not in TINY},
+    "token_model": TokenModel,
+}
+UNREAD = tuple(  # of the last block: they change patches only, and the answer is read from the two tokens in front
+    f"transformer.layers.3.adapter_{place}.conv." for place in ("attention", "mlp")
+)
 SIDE = {"text_ids": torch.tensor([[3, 1, 4], [1, 5, 9], [2, 6, 5]])}
 
 
 @pytest.fixture(scope="module", params=BUILD)
 def net(request: pytest.FixtureRequest) -> Classifier:
     torch.manual_seed(0)
-    return Classifier(BUILD[request.param](), num_classes=5).eval()
+    net = Classifier(BUILD[request.param](), num_classes=5).eval()
+    for x in net.parameters():
+        if x.requires_grad and x.dim() > 1 and not x.any():
+            nn.init.normal_(x, std=0.05)  # an adapter begins at zero, and what lies before it learns nothing at first
+    return net
 
 
 @pytest.fixture(scope="module")
-def features() -> Tensor:
+def features(net: Classifier) -> Tensor:
+    """Returns what the backbone takes: of any size where it is free to choose, else of its front end's."""
+    generator, front = torch.Generator().manual_seed(1), net.backbone.frontend
+    if isinstance(net.backbone, VMamba | TokenModel):
+        return torch.randn(3, 1, 64, 32, generator=generator)
+    wave = torch.randn(1, round(front.seconds * front.sample_rate), generator=generator)
+    return torch.randn(3, *front(wave).shape[1:], generator=generator)
+
+
+@pytest.fixture(scope="module")
+def small() -> Tensor:
     return torch.randn(3, 1, 64, 32, generator=torch.Generator().manual_seed(1))
+
+
+def test_every_large_backbone_has_a_tiny_version_here():
+    assert {f"{name}_tiny" for name in TINY} <= BUILD.keys()
 
 
 @torch.no_grad()
@@ -81,13 +107,19 @@ def test_every_parameter_learns(net: Classifier, features: Tensor):
     side = SIDE if isinstance(net.backbone, TokenModel) else None
     net.zero_grad()
     net(features, side).square().sum().backward()
-    assert [name for name, x in net.named_parameters() if x.grad is None or not x.grad.any()] == []
+    learns = [(name, x.grad) for name, x in net.named_parameters() if x.requires_grad]
+    still = [name for name, grad in learns if grad is None or not grad.any()]
+    assert [name for name in still if not name.startswith(UNREAD)] == []
+    assert all(x.grad is None for x in net.parameters() if not x.requires_grad)
 
 
 def test_names_are_official_everywhere(net: Classifier):
     head = net.backbone.head_name
     names = [name for name, _ in net.named_parameters()]
-    assert names[-2:] == [f"{head}.weight", f"{head}.bias"]
+    of_head = [name for name in names if name.startswith(f"{head}.")]
+    assert names[-len(of_head) :] == of_head
+    assert [name.rpartition(".")[2] for name in of_head[-2:]] == ["weight", "bias"]
+    assert len(of_head) == len(list(net.head.parameters()))
     assert not any(name.startswith("backbone.") for name in names)
     buffers = {net.official_name(name) for name, _ in net.named_buffers()}
     assert set(names) <= net.state_dict().keys() <= set(names) | buffers
@@ -137,14 +169,14 @@ def test_bf16_autocast_agrees_with_float32(net: Classifier, features: Tensor):
 
 
 @torch.no_grad()
-def test_dass_keeps_its_residual_sums_in_float32_under_autocast(features: Tensor):
+def test_dass_keeps_its_residual_sums_in_float32_under_autocast(small: Tensor):
     backbone, seen = BACKBONES["dass_tiny"]().eval(), set()
     for stage in backbone.layers:
         for block in stage.blocks:
             block.register_forward_hook(lambda _, x, y: seen.update([x[0].dtype, y.dtype]))
             block.mlp.fc1.register_forward_hook(lambda _, x, y: seen.update([str(y.dtype)]))
     with torch.autocast("cpu", torch.bfloat16):
-        backbone(features)
+        backbone(small)
     assert seen == {torch.float32, "torch.bfloat16"}  # sums, and what the branches compute in
 
 
@@ -157,13 +189,13 @@ def test_mixing_along_an_axis_that_is_not_there_is_refused(net: Classifier):
                 net.backbone.require_axis(axis)
 
 
-def test_side_input_reaches_the_tokens(features: Tensor):
+def test_side_input_reaches_the_tokens(small: Tensor):
     net = Classifier(TokenModel(), num_classes=5).eval()
-    with_text, without = net(features, SIDE), net(features)
+    with_text, without = net(small, SIDE), net(small)
     assert not torch.equal(with_text, without)
     other = {"text_ids": SIDE["text_ids"].flip(0)}
-    assert torch.equal(net(features, other)[1], with_text[1])  # the middle row is its own mirror image
-    assert not torch.equal(net(features, other)[0], with_text[0])
+    assert torch.equal(net(small, other)[1], with_text[1])  # the middle row is its own mirror image
+    assert not torch.equal(net(small, other)[0], with_text[0])
     assert net.state_dict().keys() >= {"head.weight", "text_head.weight"}
 
 
@@ -176,12 +208,12 @@ def test_a_backbone_must_define_every_step():
         Half()
 
 
-def test_the_grid_of_dass_is_a_quarter_of_the_spectrogram(features: Tensor):
+def test_the_grid_of_dass_is_a_quarter_of_the_spectrogram(small: Tensor):
     backbone = BACKBONES["dass_tiny"]().eval()
     assert backbone.grid_axes == ("frequency", "time")
-    assert backbone.embed(features).shape == (3, 32, 16, 8)
-    assert backbone.tokens(backbone.embed(features)).shape == (3, 2 * 1, 256)
-    assert backbone.embed(features[..., :51, :30]).shape == (3, 32, 13, 8)  # odd sizes are rounded up
+    assert backbone.embed(small).shape == (3, 32, 16, 8)
+    assert backbone.tokens(backbone.embed(small)).shape == (3, 2 * 1, 256)
+    assert backbone.embed(small[..., :51, :30]).shape == (3, 32, 13, 8)  # odd sizes are rounded up
 
 
 @pytest.mark.parametrize("shape", [(128, 64), (1, 128, 64), (2, 3, 128, 64), (2, 1, 128, 0)])
@@ -203,6 +235,20 @@ def test_tokens_of_dass_are_row_major():
         assert change.argmax().item() == 3 * row + column
 
 
-def test_smoothing_needs_a_backbone_with_slots():
-    with pytest.raises(ConfigError, match="TokenModel; only state-space backbones"):
-        smooth(TokenModel())
+def test_smoothing_needs_a_backbone_with_slots(net: Classifier):
+    if isinstance(net.backbone, VMamba):
+        smooth(copy.deepcopy(net.backbone), stage=2, blocks=(0,))
+    else:
+        name = type(net.backbone).__name__
+        with pytest.raises(ConfigError, match=f"{name}; only state-space backbones .*; take dass_medium, or leave"):
+            smooth(net.backbone)
+
+
+@torch.no_grad()
+def test_depth_can_be_drawn_ahead_of_every_backbone(net: Classifier, features: Tensor):
+    twin = copy.deepcopy(net).train()
+    keep = draw_depth(twin.backbone, 3, torch.Generator().manual_seed(4))
+    assert keep.shape[1:] == (3,)
+    with drawn_depth(twin.backbone, keep):
+        once, twice = twin(features), twin(features)
+    assert torch.equal(once, twice)

@@ -8,7 +8,15 @@ import torch
 from lung_srad.errors import ConfigError, WeightsError
 from lung_srad.models import BACKBONES, StochasticDepth, create_model
 
-PARAMETERS = {"dass_tiny": 1_859_428, "dass_small": 29_482_276, "dass_medium": 48_246_052}  # with a 4-way head
+PARAMETERS = {  # with a 4-way head
+    "dass_tiny": 1_859_428,
+    "dass_small": 29_482_276,
+    "dass_medium": 48_246_052,
+    "ast_tiny": 242_244,
+    "ast": 85_984_512 + 4_612,  # the published 87.7 M count two heads of 1,000 classes that AST never reads
+    "ast_adapter_tiny": 252_676,
+    "ast_adapter": 85_984_512 + 2_436_100,
+}
 
 
 @pytest.mark.parametrize("name", PARAMETERS)

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from lung_srad.errors import ConfigError, message, nearest
+from lung_srad.models.adapter import ast_adapter, ast_adapter_tiny
+from lung_srad.models.ast import ast_base, ast_tiny
 from lung_srad.models.catalogue import CATALOGUE, Official
 from lung_srad.models.contract import Backbone, Classifier, Side
 from lung_srad.models.dass import dass_medium, dass_small, dass_tiny
@@ -37,6 +39,10 @@ BACKBONES: dict[str, Callable[..., Backbone]] = {
     "dass_tiny": dass_tiny,
     "dass_small": dass_small,
     "dass_medium": dass_medium,
+    "ast_tiny": ast_tiny,
+    "ast": ast_base,
+    "ast_adapter_tiny": ast_adapter_tiny,
+    "ast_adapter": ast_adapter,
 }
 
 

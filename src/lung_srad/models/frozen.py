@@ -7,7 +7,7 @@ import torch
 from lung_srad.errors import ConfigError, message
 from lung_srad.kernels.linear import packed
 from lung_srad.models.contract import Classifier
-from lung_srad.models.vmamba import SS2D, TILE, Conv2d, LayerNorm, Linear, Mlp
+from lung_srad.models.vmamba import SS2D, TILE, Conv2d, LayerNorm, Linear, Mlp, VMamba
 
 DTYPES = (torch.float32, torch.bfloat16)
 
@@ -15,16 +15,19 @@ DTYPES = (torch.float32, torch.bfloat16)
 def for_inference(net: Classifier, dtype: torch.dtype = torch.float32) -> Classifier:
     """Returns a copy for forward passes only, with its MLPs in ``dtype``; its weights are not to be changed.
 
-    Linear layers are packed for oneDNN and convolutions laid out with channels last. The MLPs are four fifths of
-    the work of a block; in bfloat16 everything around them stays in float32 (DECISIONS: half-precision). Numbers
-    in float32 are those of ``net``.
+    Linear layers of DASS are packed for oneDNN and its convolutions laid out with channels last. The MLPs are four
+    fifths of the work of a block; in bfloat16 everything around them stays in float32 (DECISIONS: half-precision).
+    Numbers in float32 are those of ``net``. Other backbones stay as they are, in float32.
 
     Raises:
-        ConfigError: another dtype than float32 and bfloat16, or a network that is such a copy already.
+        ConfigError: another dtype than float32 and, of DASS, bfloat16, or a network that is such a copy already.
     """
     if dtype not in DTYPES:
         allowed = " or ".join(map(str, DTYPES))
         raise ConfigError(message("for_inference: dtype", str(dtype), allowed, "float16 and less would overflow"))
+    if dtype != torch.float32 and not isinstance(net.backbone, VMamba):
+        allowed = f"{type(net.backbone).__name__} runs in torch.float32"
+        raise ConfigError(message("for_inference: dtype", str(dtype), allowed, "bfloat16 is for DASS"))
     if any(isinstance(module, Linear) and module.packed is not None for module in net.modules()):
         seen, remedy = "a network that is frozen already", "freeze the one that it was made from"
         raise ConfigError(message("for_inference: net", seen, "a network with its own weights", remedy))
