@@ -8,22 +8,23 @@ import torch
 from torch import Tensor
 
 from lung_srad.audio import KaldiFbank, kaldi_fbank
-from lung_srad.errors import ShapeError
+from lung_srad.errors import ConfigError, ShapeError
 
 
 def noise(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
     return (0.1 * torch.randn(*shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)).to(dtype)
 
 
-def slow_fbank(wave: np.ndarray) -> np.ndarray:
+def slow_fbank(wave: np.ndarray, power_of_hann: float = 1.0) -> np.ndarray:
     """Returns the definition, loop by loop."""
+    window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(400) / 399)) ** power_of_hann
     low, high = (1127 * math.log(1 + hertz / 700) for hertz in (20, 8_000))
     edges = np.linspace(low, high, 130)
     rows = []
     for start in range(0, len(wave) - 399, 160):
         frame = wave[start : start + 400] - wave[start : start + 400].mean()
         frame = np.array([x - 0.97 * frame[max(i - 1, 0)] for i, x in enumerate(frame)])
-        power = np.abs(np.fft.rfft(frame * (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(400) / 399)), 512)) ** 2
+        power = np.abs(np.fft.rfft(frame * window, 512)) ** 2
         row = []
         for left, centre, right in zip(edges, edges[1:], edges[2:], strict=False):
             energy = 0.0
@@ -41,6 +42,15 @@ def test_it_is_what_it_is_defined_as():
     assert expected.shape == (4, 128)
     assert np.abs(kaldi_fbank(wave).numpy() - expected).max() < 1e-9
     assert np.abs(kaldi_fbank(wave.float()).numpy() - expected).max() < 2e-3
+
+
+def test_the_povey_window_is_a_power_of_hann():
+    wave = noise(1_000, dtype=torch.float64)
+    found = KaldiFbank(window="povey").double()(wave)
+    assert np.abs(found.numpy() - slow_fbank(wave.numpy(), 0.85)).max() < 1e-9
+    assert not torch.allclose(found, kaldi_fbank(wave), atol=1e-2)
+    with pytest.raises(ConfigError, match="window: 'povay'; allowed: hanning, povey; did you mean 'povey'"):
+        KaldiFbank(window="povay")
 
 
 def test_shapes_batches_and_precision():

@@ -39,7 +39,7 @@ class TokenModel(Backbone):
         return tokens.mean(1)
 
 
-TINY = {"ast", "ast_adapter"}  # too large for every step here; NAME_tiny is the same code
+TINY = {"ast", "ast_adapter", "beats"}  # too large for every step here; NAME_tiny is the same code
 BUILD: dict[str, Callable[[], Backbone]] = {
     **{name: build for name, build in BACKBONES.items() if name not in TINY},
     "token_model": TokenModel,

@@ -16,6 +16,8 @@ PARAMETERS = {  # with a 4-way head
     "ast": 85_984_512 + 4_612,  # the published 87.7 M count two heads of 1,000 classes that AST never reads
     "ast_adapter_tiny": 252_676,
     "ast_adapter": 85_984_512 + 2_436_100,
+    "beats_tiny": 434_696,
+    "beats": 90_314_868,
 }
 
 

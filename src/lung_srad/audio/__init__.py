@@ -10,6 +10,7 @@ Every file that is not what it promises to be ends in one :class:`lung_srad.erro
 """
 
 from lung_srad.audio.augment import SpecMasks, apply_spec_augment, draw_spec_augment
+from lung_srad.audio.beats import BeatsFrontend
 from lung_srad.audio.cycles import cut_cycle, fade, load_cycle, load_recording
 from lung_srad.audio.decode import Recording, read
 from lung_srad.audio.fbank import KaldiFbank, kaldi_fbank
@@ -21,6 +22,7 @@ __all__ = [
     "RESAMPLERS",
     "SILENCE_STD",
     "AudioFrontend",
+    "BeatsFrontend",
     "Frontend",
     "KaldiFbank",
     "Recording",

@@ -6,22 +6,27 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
-from lung_srad.errors import ShapeError, message
+from lung_srad.errors import ConfigError, ShapeError, message, nearest
 
 WINDOW_MS, HOP_MS = 25, 10
 PREEMPHASIS = 0.97
 LOW_HZ = 20.0
+WINDOWS = {"hanning": 1.0, "povey": 0.85}  # the power of the Hann window that each one is
 _FLOOR = torch.finfo(torch.float32).eps  # Kaldi's, whatever the precision
 
 
 class KaldiFbank(nn.Module):
-    """Log-mel energies as Kaldi computes them: Hann window, pre-emphasis, power spectrum, HTK mel.
+    """Log-mel energies as Kaldi computes them: window, pre-emphasis, power spectrum, HTK mel.
 
-    Computes in float32, or in float64 after ``.double()``. Nothing of it is in the state dict, and its
-    filters keep their precision when the model around it goes to half precision.
+    ``window`` is "hanning", as published for DASS and AST, or "povey", Kaldi's default. Computes in float32, or in
+    float64 after ``.double()``. Nothing of it is in the state dict, and its filters keep their precision when the
+    model around it goes to half precision.
 
     Shape:
         (..., samples) -> (..., 1 + (samples - window) // hop, mels)
+
+    Raises:
+        ConfigError: no such window.
 
     Reference:
         torchaudio.compliance.kaldi.fbank(htk_compat=True, use_energy=False, window_type="hanning", dither=0).
@@ -30,8 +35,12 @@ class KaldiFbank(nn.Module):
     window: Tensor  # (window,)
     filters: Tensor  # (fft / 2 + 1, mels)
 
-    def __init__(self, *, sample_rate: int = 16_000, mels: int = 128) -> None:
+    def __init__(self, *, sample_rate: int = 16_000, mels: int = 128, window: str = "hanning") -> None:
         super().__init__()
+        if window not in WINDOWS:
+            allowed = f"allowed: {', '.join(WINDOWS)}"
+            raise ConfigError(message("window", repr(window), allowed, nearest(window, WINDOWS)))
+        self.power = WINDOWS[window]
         self.sample_rate, self.mels = sample_rate, mels
         self.length = sample_rate * WINDOW_MS // 1000
         self.hop = sample_rate * HOP_MS // 1000
@@ -71,8 +80,8 @@ class KaldiFbank(nn.Module):
     def _build(self) -> None:
         device = self.window.device
         dtype = torch.float64 if self.window.dtype == torch.float64 else torch.float32
-        window = torch.hann_window(self.length, periodic=False, dtype=torch.float64, device="cpu")
-        self.window = window.to(device, dtype)
+        hann = torch.hann_window(self.length, periodic=False, dtype=torch.float64, device="cpu")
+        self.window = hann.pow(self.power).to(device, dtype)
         self.filters = _mel_filters(self.sample_rate, self.mels, self.fft).to(device, dtype)
 
 

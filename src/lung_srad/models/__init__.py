@@ -7,6 +7,7 @@ from typing import Any
 from lung_srad.errors import ConfigError, message, nearest
 from lung_srad.models.adapter import ast_adapter, ast_adapter_tiny
 from lung_srad.models.ast import ast_base, ast_tiny
+from lung_srad.models.beats import beats_base, beats_tiny
 from lung_srad.models.catalogue import CATALOGUE, Official
 from lung_srad.models.contract import Backbone, Classifier, Side
 from lung_srad.models.dass import dass_medium, dass_small, dass_tiny
@@ -43,6 +44,8 @@ BACKBONES: dict[str, Callable[..., Backbone]] = {
     "ast": ast_base,
     "ast_adapter_tiny": ast_adapter_tiny,
     "ast_adapter": ast_adapter,
+    "beats_tiny": beats_tiny,
+    "beats": beats_base,
 }
 
 

@@ -28,16 +28,26 @@ class StochasticDepth(nn.Module):
         if not self.training or self.rate == 0.0:
             y = branch(x)
             return x + y if torch.is_grad_enabled() or y.dtype != x.dtype else y.add_(x)
-        keep = torch.rand(len(x)) >= self.rate if self.keep is None else self.keep
-        if len(keep) != len(x):
-            seen, allowed = f"drawn for {len(keep)} samples", f"the batch has {len(x)}"
-            raise ShapeError(message("stochastic depth", seen, allowed, "draw_depth(module, len(batch), generator)"))
-        rows = keep.nonzero().squeeze(1).to(x.device)
+        rows = self.rows(x)
         if len(rows) == 0:
             return x
         if len(rows) == len(x):
             return x + branch(x) / (1.0 - self.rate)
         return x.index_add(0, rows, (branch(x[rows]) / (1.0 - self.rate)).to(x.dtype))
+
+    def rows(self, x: Tensor) -> Tensor:
+        """Returns the indices of the samples of x (B, ...) that are kept: those that were drawn, in eval mode all.
+
+        Raises:
+            ShapeError: drawn for another number of samples.
+        """
+        if not self.training or self.rate == 0.0:
+            return torch.arange(len(x), device=x.device)
+        keep = torch.rand(len(x)) >= self.rate if self.keep is None else self.keep
+        if len(keep) != len(x):
+            seen, allowed = f"drawn for {len(keep)} samples", f"the batch has {len(x)}"
+            raise ShapeError(message("stochastic depth", seen, allowed, "draw_depth(module, len(batch), generator)"))
+        return keep.nonzero().squeeze(1).to(x.device)
 
     def extra_repr(self) -> str:
         """Returns the rate, for printing."""
