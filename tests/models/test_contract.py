@@ -1,12 +1,14 @@
 """What every backbone promises: DASS, the transformers, and a small token model with side input alike."""
 
 import copy
+import json
 from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from lung_srad.audio import AudioFrontend, is_silent
 from lung_srad.errors import ConfigError, ShapeError
 from lung_srad.models import BACKBONES, Backbone, Classifier, Side, draw_depth, drawn_depth, smooth
 from lung_srad.models.vmamba import VMamba
@@ -178,6 +180,25 @@ def test_dass_keeps_its_residual_sums_in_float32_under_autocast(small: Tensor):
     with torch.autocast("cpu", torch.bfloat16):
         backbone(small)
     assert seen == {torch.float32, "torch.bfloat16"}  # sums, and what the branches compute in
+
+
+def test_its_front_end_is_one_like_all_others(net: Classifier):
+    front = net.backbone.frontend
+    if isinstance(net.backbone, TokenModel):
+        return
+    assert isinstance(front, AudioFrontend)
+    wave = 0.1 * torch.randn(2, round(front.seconds * front.sample_rate), generator=torch.Generator().manual_seed(8))
+    spec = front.spectrogram(wave)  # (2, T, mel)
+    features = front(wave)
+    assert torch.equal(features, front.shape(front.normalize(spec)))
+    assert features.shape[:2] == (2, 1)
+    assert features.shape[2] == spec.shape[2]
+    torch.testing.assert_close(front.normalize(front.spectrogram(wave[1])), front.normalize(spec)[1], rtol=0, atol=1e-4)
+    assert is_silent(front.spectrogram(torch.zeros(2, wave.shape[1]))).tolist() == [True, True]
+    assert front.spectrogram(wave[0, : front.min_samples]).isfinite().all()
+    assert json.loads(json.dumps(front.cache_key())) == front.cache_key()
+    assert not front.state_dict()
+    assert net.backbone(features).shape == (2, net.backbone.width)
 
 
 def test_mixing_along_an_axis_that_is_not_there_is_refused(net: Classifier):

@@ -12,7 +12,7 @@ from lung_srad.models.catalogue import CATALOGUE, Official
 from lung_srad.models.contract import Backbone, Classifier, Side
 from lung_srad.models.dass import dass_medium, dass_small, dass_tiny
 from lung_srad.models.frozen import for_inference
-from lung_srad.models.mixing import mixing_matrix
+from lung_srad.models.mixing import attention_matrix, mixing_matrix
 from lung_srad.models.smoothing import GaussianSmoothing, smooth
 from lung_srad.models.stochastic_depth import StochasticDepth, draw_depth, drawn_depth
 from lung_srad.models.weights import LoadReport, load_weights
@@ -27,6 +27,7 @@ __all__ = [
     "Official",
     "Side",
     "StochasticDepth",
+    "attention_matrix",
     "create_model",
     "draw_depth",
     "drawn_depth",

@@ -80,6 +80,17 @@ class AST(Backbone):
         """Returns the mean of the class and the distillation token: (B, 2 + H·W, width) -> (B, width)."""
         return tokens[:, :SUMMARIES].mean(1)
 
+    @property
+    def attentions(self) -> list[nn.Module]:
+        """The attention of each layer."""
+        return [layer.attention for layer in self.transformer.layers]
+
+    def attention(self, layer: int, x: Tensor, mask: None = None) -> Tensor:
+        """Returns the weights of a layer's attention on its input: (B, L, width) -> (B, heads, L, L)."""
+        part = self.attentions[layer]
+        q, k = (project(x).unflatten(2, (-1, part.head_dim)).transpose(1, 2) for project in (part.q_proj, part.k_proj))
+        return (q @ k.mT * part.scaling).softmax(-1)
+
 
 def _transformer(size: Size, frames: int) -> nn.Module:
     """Returns transformers' model with random weights; its own forward is not used."""
@@ -89,7 +100,7 @@ def _transformer(size: Size, frames: int) -> nn.Module:
         num_hidden_layers=size.layers,
         num_attention_heads=size.heads,
         intermediate_size=4 * size.width,
-        layer_norm_eps=1e-6,  # as the published network; transformers has 1e-12
+        layer_norm_eps=1e-6,  # as the published network; transformers has 1e-12 (DECISIONS: ast-norms)
         frequency_stride=size.stride,
         time_stride=size.stride,
         max_length=frames,

@@ -119,6 +119,17 @@ class BEATs(Backbone):
         kept = ~padding[..., None]  # (B, L, 1)
         return (tokens * kept).sum(1) / kept.sum(1)
 
+    @property
+    def attentions(self) -> list[nn.Module]:
+        """The attention of each layer."""
+        return [layer.self_attn for layer in self.encoder.layers]
+
+    def attention(self, layer: int, x: Tensor, bias: Tensor, padding: Tensor | None) -> Tensor:
+        """Returns the weights of a layer's attention on its input: (B, L, width) -> (B, heads, L, L)."""
+        part = self.attentions[layer]
+        q, k = part.by_heads(part.q_proj(x)), part.by_heads(part.k_proj(x))
+        return (q @ k.mT * q.shape[-1] ** -0.5 + part.gated(q, bias, padding)).softmax(-1)
+
 
 def _padding(grid: Tensor, side: Side | None) -> Tensor | None:
     """Returns which tokens are padding, (B, W·H), from the columns that are.

@@ -1,13 +1,18 @@
-"""The mixing matrix of a state-space layer: which token feeds which, as one L × L matrix.
+"""The mixing matrix of a state-space layer, and of attention: which token feeds which, as one L × L matrix.
 
 Reference: paper §3.3; Ali et al. 2024 for attention matrices of Mamba; shared conventions in DECISIONS: mixing-matrix.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from lung_srad.errors import ShapeError, message
+from lung_srad.errors import ConfigError, ShapeError, message
+from lung_srad.models.ast import AST
+from lung_srad.models.beats import BEATs
 from lung_srad.models.contract import Backbone, Classifier
 from lung_srad.models.smoothing import block_of
 from lung_srad.models.vmamba import SS2D
@@ -41,9 +46,8 @@ def mixing_matrix(
     for name, value, count in (("channel", channel, len(op.out_norm.weight)), ("direction", direction, 4)):
         if value is not None and not 0 <= value < count:
             raise ShapeError(message(name, f"no {name} {value}", f"0-{count - 1}", "or leave it out for all"))
-    if len(features) != 1:
-        raise ShapeError(message("features", f"{len(features)} recordings", "one at a time", "call in a loop"))
-    grid = _input_of(op, backbone, features)  # (H, W, C)
+    _require_one(features)
+    grid = _seen_at(op, backbone, features, op.tokens)[0].double()  # (H, W, C), what the scan reads
     tokens, paths = grid.flatten(0, 1), _paths(grid)
     total = features.new_zeros(len(tokens), len(tokens))
     for k in range(4) if direction is None else [direction]:
@@ -52,17 +56,45 @@ def mixing_matrix(
     return total
 
 
-def _input_of(op: SS2D, backbone: Backbone, features: Tensor) -> Tensor:
-    """Returns what the layer's scan reads, (H, W, C) in float64."""
+@torch.no_grad()
+def attention_matrix(net: Classifier | Backbone, features: Tensor, *, layer: int = 4) -> Tensor:
+    """Returns M with y_i = Σ_j M_ij v_j, the mean over heads of one layer: (1, 1, F, T) -> (L, L).
+
+    Tokens are in the backbone's own order: of AST, the class and the distillation token and then the patches row by
+    row; of BEATs, the patches column by column. Every row sums to one.
+
+    Raises:
+        ShapeError: no such layer, or more than one recording.
+        ConfigError: a backbone without attention.
+    """
+    backbone = net.backbone if isinstance(net, Classifier) else net
+    if not isinstance(backbone, AST | BEATs):
+        seen, allowed = type(backbone).__name__, "only transformers (ast, beats) have attention to look into"
+        raise ConfigError(message("backbone", seen, allowed, "mixing_matrix looks into DASS"))
+    layers = backbone.attentions
+    if not 0 <= layer < len(layers):
+        raise ShapeError(message("layer", f"no layer {layer}", f"0-{len(layers) - 1}", "the paper's figure has 4"))
+    _require_one(features)
+    weights = _seen_at(layers[layer], backbone, features, partial(backbone.attention, layer))  # (1, heads, L, L)
+    return weights[0].mean(0)
+
+
+def _require_one(features: Tensor) -> None:
+    if len(features) != 1:
+        raise ShapeError(message("features", f"{len(features)} recordings", "one at a time", "call in a loop"))
+
+
+def _seen_at(module: nn.Module, backbone: Backbone, features: Tensor, look: Callable[..., Tensor]) -> Tensor:
+    """Returns ``look(*inputs)`` of what a part of the backbone is called with, before that can be overwritten."""
     seen: list[Tensor] = []
-    hook = op.register_forward_pre_hook(lambda _, inputs: seen.append(op.tokens(*inputs)))
+    hook = module.register_forward_pre_hook(lambda _, inputs: seen.append(look(*inputs)))
     was_training = backbone.training
     try:
         backbone.eval()(features)
     finally:
         hook.remove()
         backbone.train(was_training)
-    return seen[0][0].double()
+    return seen[0]
 
 
 def _paths(grid: Tensor) -> list[Tensor]:
