@@ -41,9 +41,9 @@ class TokenModel(Backbone):
         return tokens.mean(1)
 
 
-TINY = {"ast", "ast_adapter", "beats"}  # too large for every step here; NAME_tiny is the same code
+LARGE = {"ast", "ast_adapter", "beats"}  # too large for every step here; NAME_tiny is the same code
 BUILD: dict[str, Callable[[], Backbone]] = {
-    **{name: build for name, build in BACKBONES.items() if name not in TINY},
+    **{name: build for name, build in BACKBONES.items() if name not in LARGE},
     "token_model": TokenModel,
 }
 UNREAD = tuple(  # of the last block: they change patches only, and the answer is read from the two tokens in front
@@ -78,7 +78,7 @@ def small() -> Tensor:
 
 
 def test_every_large_backbone_has_a_tiny_version_here():
-    assert {f"{name}_tiny" for name in TINY} <= BUILD.keys()
+    assert {f"{name}_tiny" for name in LARGE} <= BUILD.keys()
 
 
 @torch.no_grad()
