@@ -1,9 +1,21 @@
 """Objectives: what a step minimises. To add one: one file, one line here."""
 
-from lung_srad.objectives.contract import ClassLoss, Losses, Objective, Step
+from lung_srad.objectives.contract import ClassLoss, Facts, Losses, Objective, Step
 from lung_srad.objectives.cross_entropy import CrossEntropy
 from lung_srad.objectives.patch_mix import PatchMix
 
-__all__ = ["OBJECTIVES", "ClassLoss", "CrossEntropy", "Losses", "Objective", "PatchMix", "Step"]
+__all__ = [
+    "OBJECTIVES",
+    "ClassLoss",
+    "CrossEntropy",
+    "Facts",
+    "Losses",
+    "Objective",
+    "PatchMix",
+    "Step",
+]
 
-OBJECTIVES: dict[str, type[Objective]] = {"cross_entropy": CrossEntropy, "patch_mix": PatchMix}
+OBJECTIVES: dict[str, type[Objective]] = {
+    "cross_entropy": CrossEntropy,
+    "patch_mix": PatchMix,
+}
