@@ -3,6 +3,7 @@
 from lung_srad.objectives.contract import ClassLoss, Facts, Losses, Objective, Step
 from lung_srad.objectives.cross_entropy import CrossEntropy
 from lung_srad.objectives.patch_mix import PatchMix
+from lung_srad.objectives.patch_mix_ce import PatchMixCrossEntropy
 
 __all__ = [
     "OBJECTIVES",
@@ -12,10 +13,12 @@ __all__ = [
     "Losses",
     "Objective",
     "PatchMix",
+    "PatchMixCrossEntropy",
     "Step",
 ]
 
 OBJECTIVES: dict[str, type[Objective]] = {
     "cross_entropy": CrossEntropy,
     "patch_mix": PatchMix,
+    "patch_mix_ce": PatchMixCrossEntropy,
 }
