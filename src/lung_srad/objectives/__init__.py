@@ -4,6 +4,7 @@ from lung_srad.objectives.contract import ClassLoss, Facts, Losses, Objective, S
 from lung_srad.objectives.cross_entropy import CrossEntropy
 from lung_srad.objectives.patch_mix import PatchMix
 from lung_srad.objectives.patch_mix_ce import PatchMixCrossEntropy
+from lung_srad.objectives.sg_scl import StethoscopeContrast
 
 __all__ = [
     "OBJECTIVES",
@@ -15,10 +16,12 @@ __all__ = [
     "PatchMix",
     "PatchMixCrossEntropy",
     "Step",
+    "StethoscopeContrast",
 ]
 
 OBJECTIVES: dict[str, type[Objective]] = {
     "cross_entropy": CrossEntropy,
     "patch_mix": PatchMix,
     "patch_mix_ce": PatchMixCrossEntropy,
+    "sg_scl": StethoscopeContrast,
 }
