@@ -2,6 +2,7 @@
 
 from lung_srad.objectives.contract import ClassLoss, Facts, Losses, Objective, Step
 from lung_srad.objectives.cross_entropy import CrossEntropy
+from lung_srad.objectives.dat import DomainAdversarial
 from lung_srad.objectives.patch_mix import PatchMix
 from lung_srad.objectives.patch_mix_ce import PatchMixCrossEntropy
 from lung_srad.objectives.sg_scl import StethoscopeContrast
@@ -10,6 +11,7 @@ __all__ = [
     "OBJECTIVES",
     "ClassLoss",
     "CrossEntropy",
+    "DomainAdversarial",
     "Facts",
     "Losses",
     "Objective",
@@ -24,4 +26,5 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "patch_mix": PatchMix,
     "patch_mix_ce": PatchMixCrossEntropy,
     "sg_scl": StethoscopeContrast,
+    "dat": DomainAdversarial,
 }
