@@ -3,6 +3,7 @@
 from lung_srad.objectives.contract import ClassLoss, Facts, Losses, Objective, Step
 from lung_srad.objectives.cross_entropy import CrossEntropy
 from lung_srad.objectives.dat import DomainAdversarial
+from lung_srad.objectives.pafa import PatientAlignment
 from lung_srad.objectives.patch_mix import PatchMix
 from lung_srad.objectives.patch_mix_ce import PatchMixCrossEntropy
 from lung_srad.objectives.sg_scl import StethoscopeContrast
@@ -17,6 +18,7 @@ __all__ = [
     "Objective",
     "PatchMix",
     "PatchMixCrossEntropy",
+    "PatientAlignment",
     "Step",
     "StethoscopeContrast",
 ]
@@ -27,4 +29,5 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "patch_mix_ce": PatchMixCrossEntropy,
     "sg_scl": StethoscopeContrast,
     "dat": DomainAdversarial,
+    "pafa": PatientAlignment,
 }
