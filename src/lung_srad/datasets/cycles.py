@@ -6,13 +6,8 @@ from typing import NamedTuple
 import torch
 from torch.utils.data import Dataset as TorchDataset
 
-<<<<<<< HEAD
 from lung_srad.audio import AudioFrontend, SpecMasks, apply_spec_augment, is_silent
-from lung_srad.datasets.batch import UNKNOWN_LABEL, Batch
-=======
-from lung_srad.audio import Frontend, SpecMasks, apply_spec_augment, is_silent
 from lung_srad.datasets.batch import UNKNOWN_LABEL, Batch, SecondView
->>>>>>> i5c
 from lung_srad.datasets.cache import FeatureCache
 from lung_srad.datasets.checks import silence
 from lung_srad.datasets.contract import Cycle
