@@ -12,6 +12,7 @@ from lung_srad.datasets.cache import FeatureCache
 from lung_srad.datasets.contract import Cycle, Dataset, Scan
 from lung_srad.datasets.cycles import CycleDataset, Item
 from lung_srad.datasets.icbhi import ICBHI
+from lung_srad.datasets.prompts import prompt_index
 from lung_srad.datasets.report import Count, Defect, Entry, Leak, Report, report_text
 from lung_srad.datasets.seeds import derive_seed
 from lung_srad.datasets.simulated import read_truth, simulate
@@ -41,6 +42,7 @@ __all__ = [
     "Validation",
     "derive_seed",
     "open_dataset",
+    "prompt_index",
     "read_truth",
     "report_text",
     "simulate",
