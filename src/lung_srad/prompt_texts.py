@@ -5,6 +5,10 @@ the other, and a trained model needs no tokenizer. The order is part of every sa
 """
 
 from itertools import product
+from typing import Literal
+
+Location = Literal["published", "filename"]
+"""Which site a sentence names: the one per patient that ICBHI's metadata.txt lists, or the recording's own."""
 
 SITES = {  # as in the names of ICBHI's recordings
     "Tc": "trachea",

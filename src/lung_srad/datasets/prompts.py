@@ -1,12 +1,7 @@
 """Which sentence about a recording (:data:`lung_srad.prompt_texts.PROMPTS`) belongs to a cycle."""
 
-from typing import Literal
-
 from lung_srad.datasets.contract import Cycle
-from lung_srad.prompt_texts import prompt_number
-
-Location = Literal["published", "filename"]
-"""Where the site comes from: the one place per patient of metadata.txt, or the recording's own name."""
+from lung_srad.prompt_texts import Location, prompt_number
 
 ADULT = 19  # years from which the public code calls a patient adult
 
