@@ -18,11 +18,17 @@ PARAMETERS = {  # with a 4-way head
     "ast_adapter": 85_984_512 + 2_436_100,
     "beats_tiny": 434_696,
     "beats": 90_314_868,
+    "clap_tiny": 1_567_527,
+    "clap": 153_496_988,
+    "clap_audio_tiny": 1_447_399,
+    "clap_audio": 28_192_924,
 }
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_sizes_are_as_documented(name: str):
+    if name.startswith("clap"):
+        pytest.importorskip("transformers")
     with torch.device("meta"):
         net = create_model(name)
     assert sum(x.numel() for x in net.parameters()) == PARAMETERS[name]

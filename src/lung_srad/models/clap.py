@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from lung_srad.audio import ClapFrontend
 from lung_srad.errors import ShapeError, message, optional_import
+from lung_srad.models.clap_weights import ClapLayout
 from lung_srad.models.contract import Backbone, Side
 from lung_srad.models.prompt_tokens import PAD, word_count, word_tokens
 from lung_srad.prompt_texts import UNKNOWN, Location
@@ -49,6 +50,7 @@ class ClapAudio(Backbone):
     """
 
     grid_axes = None
+    layout = ClapLayout(text=False)
 
     def __init__(self, audio: Settings, shared: Settings, frontend: ClapFrontend) -> None:
         super().__init__()
@@ -97,6 +99,7 @@ class Clap(ClapAudio):
         prompt_ids: (sentences, 64) tokens.
     """
 
+    layout = ClapLayout(text=True)
     prompt_ids: Tensor
 
     def __init__(
