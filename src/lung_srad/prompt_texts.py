@@ -27,6 +27,7 @@ DEVICES = {
     "LittC2SE": "a LittC2SE stethoscope",
     "Meditron": "a Meditron stethoscope",
 }
+_PARTS = {"site": tuple(SITES), "age": AGES, "sex": SEXES, "device": tuple(DEVICES)}
 UNKNOWN = 0  # the number of the sentence in which nothing is known
 
 
@@ -39,9 +40,22 @@ def prompt_number(*, site: str = "", age: str = "", sex: str = "", device: str =
     'This sound was recorded from the left anterior chest of an adult male patient, using a Meditron stethoscope.'
     """
     number = 0
-    for word, known in ((site, SITES), (age, AGES), (sex, SEXES), (device, DEVICES)):
-        number = number * (len(known) + 1) + (1 + list(known).index(word) if word in known else 0)
+    for word, known in zip((site, age, sex, device), _PARTS.values(), strict=True):
+        number = number * (len(known) + 1) + (1 + known.index(word) if word in known else 0)
     return number
+
+
+def unknown_parts(number: int) -> list[str]:
+    """Returns which of site, age, sex and device a sentence calls unknown.
+
+    >>> unknown_parts(prompt_number(age="adult", device="Meditron"))
+    ['sex', 'site']
+    """
+    unknown = []
+    for part, known in reversed(_PARTS.items()):
+        number, word = divmod(number, len(known) + 1)
+        unknown += [] if word else [part]
+    return unknown
 
 
 def _sentence(site: str, age: str, sex: str, device: str) -> str:
@@ -54,4 +68,4 @@ def _sentence(site: str, age: str, sex: str, device: str) -> str:
     return f"This sound was recorded from {where} of {whose}, using {DEVICES.get(device, 'an unknown device')}."
 
 
-PROMPTS = tuple(_sentence(*words) for words in product(("", *SITES), ("", *AGES), ("", *SEXES), ("", *DEVICES)))
+PROMPTS = tuple(_sentence(*words) for words in product(*(("", *known) for known in _PARTS.values())))

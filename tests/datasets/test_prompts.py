@@ -1,16 +1,20 @@
 """The closed list of sentences, and which of them belongs to a cycle."""
 
+import pickle
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 
-from lung_srad.datasets import Cycle, prompt_index
+from lung_srad.audio import Frontend
+from lung_srad.datasets import ICBHI, Cycle, CycleDataset, FeatureCache, Prompted, prompt_index
 from lung_srad.datasets.demographics import FILES, Person, find_people
 from lung_srad.datasets.icbhi import PUBLISHED
 from lung_srad.datasets.icbhi_files import DEVICES, Name
 from lung_srad.prompt_texts import DEVICES as WORDED
-from lung_srad.prompt_texts import PROMPTS, SITES, UNKNOWN, prompt_number
+from lung_srad.prompt_texts import PROMPTS, SITES, UNKNOWN, prompt_number, unknown_parts
 
 
 def cycle(**known) -> Cycle:
@@ -65,6 +69,13 @@ def test_every_sentence_is_there_once_and_nothing_known_comes_first():
     assert tuple(WORDED) == DEVICES
 
 
+def test_what_a_sentence_calls_unknown():
+    words = {"site": "region", "age": "age", "sex": "sex", "device": "device"}
+    for number, text in enumerate(PROMPTS):
+        unknown = set(text.replace("unknown age and sex", "unknown age unknown sex").split("unknown ")[1:])
+        assert {words[part] for part in unknown_parts(number)} == {re.match(r"\w+", rest)[0] for rest in unknown}
+
+
 def test_the_order_is_that_of_every_saved_model():
     assert PROMPTS[1] == PROMPTS[UNKNOWN].replace("an unknown device", "an AKGC417L microphone")
     assert PROMPTS[45] == PROMPTS[UNKNOWN].replace("an unknown region", "the trachea")
@@ -111,3 +122,18 @@ def test_what_cannot_be_read_is_a_notice(tmp_path, content, notice):
     assert len(notices) == 1
     assert re.search(notice, notices[0])
     assert set(people) <= {"101"}
+
+
+def test_a_batch_carries_the_numbers_where_they_are_asked_for(corpus, tmp_path):
+    (corpus / "metadata.txt").write_text("101\t3\tF\tNA\t19\t99\tPr\n")
+    frontend = Frontend(seconds=1.0, frames=16)
+    dataset = CycleDataset(ICBHI(corpus).cycles(), FeatureCache(tmp_path / "cache", frontend), frontend)
+    items = [dataset[index] for index in (0, 2, 4)]
+    prompted = Prompted(dataset, partial(prompt_index, location="published"))
+    batch = prompted(items)
+    known = prompt_number(site="Pr", age="pediatric", sex="female", device="Meditron")
+    assert batch.text_ids.tolist() == [known, prompt_number(device="AKGC417L"), prompt_number(device="LittC2SE")]
+    assert batch.side == {"text_ids": batch.text_ids}
+    assert torch.equal(batch.features, dataset.collate(items).features)
+    assert pickle.loads(pickle.dumps(prompted)).numbers == prompted.numbers  # workers get a copy
+    assert dataset.collate(items).side is None

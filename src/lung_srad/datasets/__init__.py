@@ -12,7 +12,7 @@ from lung_srad.datasets.cache import FeatureCache
 from lung_srad.datasets.contract import Cycle, Dataset, Scan
 from lung_srad.datasets.cycles import CycleDataset, Item
 from lung_srad.datasets.icbhi import ICBHI
-from lung_srad.datasets.prompts import prompt_index
+from lung_srad.datasets.prompts import Prompt, Prompted, prompt_index
 from lung_srad.datasets.report import Count, Defect, Entry, Leak, Report, report_text
 from lung_srad.datasets.seeds import derive_seed
 from lung_srad.datasets.simulated import read_truth, simulate
@@ -35,6 +35,8 @@ __all__ = [
     "FeatureCache",
     "Item",
     "Leak",
+    "Prompt",
+    "Prompted",
     "Report",
     "SPRSound",
     "Scan",
