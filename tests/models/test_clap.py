@@ -88,6 +88,10 @@ def test_where_the_site_comes_from_is_an_option():
         assert BACKBONES["clap_tiny"]().prompt_location == "published"
         assert BACKBONES["clap_tiny"](location="filename").prompt_location == "filename"
         assert BACKBONES["clap_tiny"](seconds=5.0).frontend.seconds == 5.0
+        with pytest.raises(
+            ConfigError, match=r"location: 'file'; allowed: published, filename; did you mean 'filename'"
+        ):
+            BACKBONES["clap_tiny"](location="file")
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,14 @@ Reference: Wu et al. 2023; Kim et al. 2024 (BTS); transformers, ClapModel and Cl
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lung_srad.audio import ClapFrontend
-from lung_srad.errors import ShapeError, message, optional_import
+from lung_srad.errors import ConfigError, ShapeError, message, nearest, optional_import
 from lung_srad.models.clap_weights import ClapLayout
 from lung_srad.models.contract import Backbone, Side
 from lung_srad.models.prompt_tokens import PAD, word_count, word_tokens
@@ -42,28 +42,20 @@ _TINY_TEXT = {
 Settings = Mapping[str, Any]
 
 
-class ClapAudio(Backbone):
-    """The audio transformer and its projection; the feature is the embedding as it is, not of unit length.
+class ClapParts(Backbone):
+    """Some of CLAP's transformers with their projections, under the official names; the audio's is among them.
 
-    Its features are a sequence of windows of a folded spectrogram, so it has no grid that time or frequency bands
-    could be mixed on.
+    They hear a sequence of windows of a folded spectrogram, so there is no grid that bands of time or frequency could
+    be mixed on: features go through ``embed`` as they are, and the only token is the feature vector.
     """
 
     grid_axes = None
-    layout = ClapLayout(text=False)
 
-    def __init__(self, audio: Settings, shared: Settings, frontend: ClapFrontend) -> None:
+    def __init__(self, network: nn.Module, kinds: tuple[str, ...], width: int, frontend: ClapFrontend) -> None:
         super().__init__()
-        clap = optional_import("transformers", "baselines")
-        config = clap.ClapAudioConfig(**audio, **shared)
-        self._take(clap.ClapAudioModelWithProjection(config), "audio")
-        self.width, self.frontend = config.projection_dim, frontend
-
-    def _take(self, network: torch.nn.Module, *kinds: str) -> None:
-        """Keeps the transformers of some kinds and their projections, under the official names."""
-        for kind in kinds:
-            for name in (f"{kind}_model", f"{kind}_projection"):
-                self.add_module(name, getattr(network, name))
+        for name in (f"{kind}_{part}" for kind in kinds for part in ("model", "projection")):
+            self.add_module(name, getattr(network, name))
+        self.width, self.frontend = width, frontend
 
     def embed(self, features: Tensor) -> Tensor:
         """Returns the features as they are: (B, 1, 64, T) -> (B, 1, 64, T).
@@ -76,10 +68,6 @@ class ClapAudio(Backbone):
             raise ShapeError(message("features", seen, allowed, "backbone.frontend(wave) makes them"))
         return features
 
-    def tokens(self, grid: Tensor, side: Side | None = None) -> Tensor:
-        """Returns the feature as the only token: (B, 1, 64, T) -> (B, 1, width)."""
-        return self.audio(grid).unsqueeze(1)
-
     def pool(self, tokens: Tensor) -> Tensor:
         """Returns the only token: (B, 1, width) -> (B, width)."""
         return tokens.mean(1)
@@ -89,7 +77,22 @@ class ClapAudio(Backbone):
         return self.audio_projection(self.audio_model(input_features=features.mT).pooler_output)
 
 
-class Clap(ClapAudio):
+class ClapAudio(ClapParts):
+    """The audio transformer; the feature is the projected embedding as it is, not of unit length."""
+
+    layout = ClapLayout(text=False)
+
+    def __init__(self, audio: Settings, shared: Settings, frontend: ClapFrontend) -> None:
+        clap = optional_import("transformers", "baselines")
+        config = clap.ClapAudioConfig(**audio, **shared)
+        super().__init__(clap.ClapAudioModelWithProjection(config), ("audio",), config.projection_dim, frontend)
+
+    def tokens(self, grid: Tensor, side: Side | None = None) -> Tensor:
+        """Returns the feature as the only token: (B, 1, 64, T) -> (B, 1, width)."""
+        return self.audio(grid).unsqueeze(1)
+
+
+class Clap(ClapParts):
     """Both transformers; the feature is the unit vector of a sentence and that of the audio, one behind the other.
 
     The sentence comes as its number in :data:`lung_srad.prompt_texts.PROMPTS`, as ``side["text_ids"]``; without it
@@ -97,6 +100,9 @@ class Clap(ClapAudio):
 
     Attributes:
         prompt_ids: (sentences, 64) tokens.
+
+    Raises:
+        ConfigError: an unknown location.
     """
 
     layout = ClapLayout(text=True)
@@ -105,12 +111,14 @@ class Clap(ClapAudio):
     def __init__(
         self, audio: Settings, text: Settings, shared: Settings, frontend: ClapFrontend, *, location: Location
     ) -> None:
-        Backbone.__init__(self)
+        if location not in get_args(Location):
+            allowed = f"allowed: {', '.join(get_args(Location))}"
+            raise ConfigError(message("location", repr(location), allowed, nearest(location, get_args(Location))))
         clap = optional_import("transformers", "baselines")
         config = clap.ClapConfig(audio_config=dict(audio), text_config=dict(text), **shared)
-        self._take(clap.ClapModel(config), "text", "audio")
+        super().__init__(clap.ClapModel(config), ("text", "audio"), 2 * config.projection_dim, frontend)
         self.register_buffer("prompt_ids", word_tokens())
-        self.width, self.frontend, self.prompt_location = 2 * config.projection_dim, frontend, location
+        self.prompt_location = location
 
     def tokens(self, grid: Tensor, side: Side | None = None) -> Tensor:
         """Returns the feature as the only token: (B, 1, 64, T) and a number of a sentence each -> (B, 1, width).
