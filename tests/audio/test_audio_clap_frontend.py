@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+import transformers
 from torch import Tensor
 
 from lung_srad.audio import ClapFrontend, ClapMel, Frontend, cut_cycle, fade, is_silent
@@ -27,7 +28,6 @@ def as_at_4_khz(wave: Tensor) -> Tensor:
 @pytest.mark.parametrize("seconds", [8.0, 10.0, 3.3, 0.5])
 @pytest.mark.parametrize("sound", [lambda wave: wave, as_at_4_khz, torch.zeros_like], ids=["white", "4 kHz", "zero"])
 def test_the_processor_of_transformers(seconds, sound):
-    transformers = pytest.importorskip("transformers")
     published = {"frequency_min": 50, "frequency_max": 14_000, "truncation": "rand_trunc", "padding": "repeatpad"}
     processor = transformers.ClapFeatureExtractor(**published)  # of laion/clap-htsat-unfused
     wave = sound(noise(int(seconds * RATE)))

@@ -5,12 +5,9 @@ import sys
 
 import pytest
 import torch
+import transformers
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
-
-pytest.importorskip("transformers")
-
-import transformers
 
 from lung_srad.errors import ConfigError, MissingExtraError, ShapeError
 from lung_srad.models import BACKBONES, Classifier, create_model, smooth

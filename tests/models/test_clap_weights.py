@@ -9,7 +9,6 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-pytest.importorskip("transformers")
 sys.path.insert(0, str(Path(__file__).parent))
 
 import clap_files

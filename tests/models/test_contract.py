@@ -49,14 +49,11 @@ BUILD: dict[str, Callable[[], Backbone]] = {
 UNREAD = tuple(  # of the last block: they change patches only, and the answer is read from the two tokens in front
     f"transformer.layers.3.adapter_{place}.conv." for place in ("attention", "mlp")
 )
-NEEDS = {name: "transformers" for name in BUILD if name.startswith("clap")}  # of an extra
 SIDE = {"text_ids": torch.tensor([[3, 1, 4], [1, 5, 9], [2, 6, 5]])}
 
 
 @pytest.fixture(scope="module", params=BUILD)
 def net(request: pytest.FixtureRequest) -> Classifier:
-    if request.param in NEEDS:
-        pytest.importorskip(NEEDS[request.param])
     torch.manual_seed(0)
     net = Classifier(BUILD[request.param](), num_classes=5).eval()
     for x in net.parameters():
