@@ -86,12 +86,16 @@ class Smoothing(_Strict):
 
 
 class Augment(_Strict):
-    """SpecAugment: masks per axis, their largest widths (frames, mel bins), and how often a cycle gets any."""
+    """SpecAugment: masks per axis, their largest widths (frames, mel bins), and how often a cycle gets any.
+
+    ``per`` says what masks are drawn for: each cycle, or a whole batch, whose cycles then share them.
+    """
 
     masks: int = Field(ge=0)
     probability: float = Field(ge=0, le=1)
     time_mask: int = Field(160, ge=0)
     freq_mask: int = Field(48, ge=0)
+    per: Literal["cycle", "batch"] = "cycle"
 
 
 class Optimizer(_Strict):

@@ -9,8 +9,8 @@ import soundfile
 import torch
 from torch.utils.data import DataLoader
 
-from lung_srad.audio import Frontend, draw_spec_augment, load_cycle
-from lung_srad.datasets import ICBHI, Batch, CycleDataset, FeatureCache
+from lung_srad.audio import Frontend, apply_spec_augment, draw_spec_augment, load_cycle
+from lung_srad.datasets import ICBHI, Batch, CycleDataset, FeatureCache, derive_seed
 from lung_srad.errors import DataError
 
 AUGMENT = partial(draw_spec_augment, time_mask=40, freq_mask=48)
@@ -76,6 +76,49 @@ def test_augmentation_leaves_the_cache_alone(make):
     before = dataset.cache.features(dataset.cycles[0]).clone()
     assert torch.equal(dataset[0, 0].features, dataset[0, 0].features)
     assert torch.equal(dataset.cache.features(dataset.cycles[0]), before)
+
+
+def masked(features, *draw):
+    return apply_spec_augment(features, AUGMENT(torch.Generator().manual_seed(derive_seed(1, *draw)), *features.shape))
+
+
+def test_a_second_view_is_masked_anew_from_the_clean_cycle_or_from_the_first_view(make, frontend):
+    one, clean, first = (make(augment=AUGMENT, seed=1, second=second) for second in (None, "clean", "first"))
+    bare = make()[2].features
+    assert one[3, 2].second is None
+    for dataset, source in ((clean, bare), (first, masked(bare, "augment", 3, 2))):
+        assert torch.equal(dataset[3, 2].features, one[3, 2].features)  # the first view is what it was
+        assert torch.equal(dataset[3, 2].second, masked(source, "second view", 3, 2))
+        assert not torch.equal(dataset[3, 2].second, dataset[3, 2].features)
+    batch = clean.collate([clean[3, index] for index in range(2)])
+    assert batch.second.shape == batch.features.shape
+    assert torch.equal(batch.second[1:], frontend.shape(clean[3, 1].second[None]))
+    assert one.collate([one[3, 0]]).second is None
+
+
+def test_what_the_first_view_hides_the_second_hides_too_where_it_is_masked_from_it(make):
+    hidden, bare = {}, make()[2].features
+    for second in ("clean", "first"):
+        item = make(augment=AUGMENT, seed=1, second=second)[3, 2]
+        first, again = (view != bare for view in (item.features, item.second))
+        assert first.any()
+        hidden[second] = bool(again[first].all())
+    assert hidden == {"clean": False, "first": True}
+
+
+def test_masks_are_shared_by_those_of_a_batch_where_it_is_named(make):
+    dataset = make(augment=AUGMENT, seed=1, second="clean")
+    bare = [make()[index].features for index in (0, 2)]
+    for index, clean in zip((0, 2), bare, strict=True):
+        item = dataset[3, index, 7]
+        assert torch.equal(item.features, masked(clean, "augment", "of a batch", 3, 7))
+        assert torch.equal(item.second, masked(clean, "second view", "of a batch", 3, 7))
+    assert not torch.equal(dataset[3, 0, 7].features, dataset[3, 0, 8].features)
+
+
+def test_without_augmentation_both_views_are_the_cycle(make):
+    item = make(second="first")[0]
+    assert torch.equal(item.features, item.second)
 
 
 def test_an_unknown_label_is_minus_one(make):

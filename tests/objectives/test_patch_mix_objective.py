@@ -10,7 +10,7 @@ from lung_srad.config import READINGS
 from lung_srad.errors import ConfigError, ShapeError
 from lung_srad.method import draw_mix
 from lung_srad.models import Backbone, Classifier, draw_depth, drawn_depth
-from lung_srad.objectives import PatchMix
+from lung_srad.objectives import Facts, PatchMix
 
 PAPER, CODE = (
     {key.removeprefix("objective."): value for key, value in READINGS[name].items() if key.startswith("objective.")}
@@ -29,7 +29,7 @@ COUNTS = (3, 2, 1)
 
 def build(net, **options):
     torch.manual_seed(5)
-    return PatchMix(net.backbone.width, COUNTS, **{"axes": ["time", "freq"], **PAPER, **options}).train()
+    return PatchMix(Facts(net.backbone.width, COUNTS), **{"axes": ["time", "freq"], **PAPER, **options}).train()
 
 
 def mixed_by_hand(grid, mix, kind):

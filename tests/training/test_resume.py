@@ -14,6 +14,8 @@ from lung_srad.training import fit
 SYSTEMS = {
     "paper": ("lung_srad",),
     "code, half step, bf16": ("lung_srad", "reading=code", "optimizer.half_step=true", "training.precision=bf16"),
+    "two views, masks per batch": ("dass_finetuning", "objective.name=sg_scl", "augment.per=batch"),
+    "ramp": ("dass_finetuning", "objective.name=dat", "objective.ramp=corrected"),
 }
 
 

@@ -50,6 +50,35 @@ def test_two_processes_share_the_batches_of_one(corpus, preset):
         assert torch.equal(batch.features, torch.cat([part.features for part in parts]))
 
 
+def test_masks_can_be_those_of_a_batch_also_over_processes_and_after_a_restart(corpus, preset):
+    changes = "augment.per=batch", "augment.freq_mask=0", "backbone.frames=49"  # 0.5 s: every frame is a column
+    whole, own = epoch(corpus, preset("lung_srad", *changes)), epoch(corpus, preset("lung_srad", *changes[1:]))
+    assert names(whole) == names(own)
+    for batch, several in zip(whole, own, strict=True):
+        masked = [{tuple(flat) for flat in (x.features[:, 0].std(1) < 1e-6).tolist()} for x in (batch, several)]
+        assert len(masked[0]) == 1  # the same columns are flat in all of them
+        assert len(masked[1]) > 1
+    half = "training.batch_size=4"
+    parts = [epoch(corpus, preset("lung_srad", *changes, half), world=World(r, 2, CPU)) for r in range(2)]
+    for batch, *halves in zip(whole, *parts, strict=True):
+        assert torch.equal(batch.features, torch.cat([each.features for each in halves]))
+    again = epoch(corpus, preset("lung_srad", *changes), skip=2)
+    assert torch.equal(again[0].features, whole[2].features)
+
+
+@pytest.mark.parametrize("second", [None, "clean", "first"])
+def test_batches_bring_the_second_view_that_is_asked_for(corpus, preset, second):
+    batches = corpus.batches("train", preset(), seed=1, epoch=1, world=ONE, second=second)
+    assert all((batch.second is not None) == (second is not None) for batch in batches)
+
+
+def test_devices_are_those_of_all_training_patients(corpus, preset):
+    assert corpus.devices == ["pen", "phone"]
+    one = [cycle for cycle in corpus.parts["train"] if cycle.device == "phone"]
+    corpus.parts["fit"] = one
+    assert {index for batch in epoch(corpus, preset(), part="fit") for index in batch.device.tolist()} == {1}
+
+
 def test_validation_patients_are_set_aside(corpus):
     held = {cycle.patient for cycle in corpus.parts["validation"]}
     assert not held & {cycle.patient for cycle in corpus.parts["fit"]}

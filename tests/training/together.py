@@ -26,7 +26,13 @@ SYSTEMS = {
     "weighted": ("lung_srad", "objective.class_weights=true"),
     "random": ("dass_ast_mix",),
     "plain": ("dass_finetuning", "objective.class_weights=true"),
+    "patch_mix_ce": ("dass_finetuning", "objective.name=patch_mix_ce", "objective.class_weights=true"),
+    "sg_scl": ("dass_finetuning", "objective.name=sg_scl"),
+    "dat": ("dass_finetuning", "objective.name=dat"),
+    "pafa": ("dass_finetuning", "objective.name=pafa", "objective.lambda_pcsl=1", "objective.lambda_gpal=1"),
+    "pafa_mean": ("dass_finetuning", "objective.name=pafa", "objective.lambda_pcsl=1", "objective.pooling=mean"),
 }
+PROJECTOR = {"paper", "weighted", "random", "sg_scl", "pafa", "pafa_mean"}  # those that train one
 PROCESSES = 2
 
 
@@ -34,7 +40,9 @@ def whole_batch() -> Batch:
     draw = torch.Generator().manual_seed(5)
     features = torch.randn(BATCH, 1, 128, 32, generator=draw)
     label = torch.tensor([0] * 9 + [1] * 4 + [2] * 3)  # the two halves weigh differently
-    return Batch(features, label, label, label, tuple(map(str, range(BATCH))))
+    device, patient = torch.arange(BATCH) % 3, torch.arange(BATCH) % 5  # every half has some of all
+    second = torch.randn(BATCH, 1, 128, 32, generator=draw)
+    return Batch(features, label, device, patient, tuple(map(str, range(BATCH))), second=second)
 
 
 def alone(seed: int, epoch: int, step: int) -> Step:
@@ -48,11 +56,12 @@ def losses_and_gradients(system: str, world: World | None = None) -> dict[str, T
     preset = small_runs.small_preset(*SYSTEMS[system])
     torch.manual_seed(3)
     net = build_model(preset, len(COUNTS)).train()
-    objective = build_objective(preset, net, COUNTS).train()
+    objective = build_objective(preset, net, COUNTS, devices=3).train()
     batch, step = whole_batch(), alone(1, 2, 3)
     if world is not None:
         rows = slice(world.rank * BATCH // world.size, (world.rank + 1) * BATCH // world.size)
-        batch = Batch(*(part[rows] for part in (batch.features, batch.label, batch.device, batch.patient)), ())
+        own = (part[rows] for part in (batch.features, batch.label, batch.device, batch.patient))
+        batch = Batch(*own, (), second=batch.second[rows])
         step = draw_step(1, 2, 3, world)
     losses = objective(net, batch, step)
     losses.total.backward()

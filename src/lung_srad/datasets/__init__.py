@@ -7,7 +7,7 @@ the torch data set, batches) knows only :class:`Cycle`. To add a corpus, write o
 
 from pathlib import Path
 
-from lung_srad.datasets.batch import UNKNOWN_LABEL, Batch
+from lung_srad.datasets.batch import UNKNOWN_LABEL, Batch, SecondView
 from lung_srad.datasets.cache import FeatureCache
 from lung_srad.datasets.contract import Cycle, Dataset, Scan
 from lung_srad.datasets.cycles import CycleDataset, Item
@@ -40,6 +40,7 @@ __all__ = [
     "Report",
     "SPRSound",
     "Scan",
+    "SecondView",
     "Table",
     "Validation",
     "derive_seed",

@@ -1,8 +1,12 @@
 """What an objective receives: features, labels, and whose they are."""
 
 from dataclasses import dataclass, fields
+from typing import Literal, TypeAlias
 
 import torch
+
+SecondView: TypeAlias = Literal["clean", "first"]
+"""What a second view is masked from: the cycle as it is, or the first view, whose masks it then has too."""
 
 UNKNOWN_LABEL = -1  # the label of a cycle that has none; a loss over it is an error, never silently zero
 
@@ -19,6 +23,7 @@ class Batch:
         cycle_id: the id of each cycle.
         text_ids: (B,) numbers of sentences about the recordings, for networks that read them.
         teacher_logits: (B, classes), for distillation.
+        second: (B, 1, F, T), the same cycles under other masks, for objectives that ask for a second view.
     """
 
     features: torch.Tensor
@@ -28,6 +33,7 @@ class Batch:
     cycle_id: tuple[str, ...]
     text_ids: torch.Tensor | None = None
     teacher_logits: torch.Tensor | None = None
+    second: torch.Tensor | None = None
 
     @property
     def side(self) -> dict[str, torch.Tensor] | None:

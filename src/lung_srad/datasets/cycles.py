@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import Dataset as TorchDataset
 
 from lung_srad.audio import AudioFrontend, SpecMasks, apply_spec_augment, is_silent
-from lung_srad.datasets.batch import UNKNOWN_LABEL, Batch
+from lung_srad.datasets.batch import UNKNOWN_LABEL, Batch, SecondView
 from lung_srad.datasets.cache import FeatureCache
 from lung_srad.datasets.checks import silence
 from lung_srad.datasets.contract import Cycle
@@ -18,13 +18,14 @@ Augment = Callable[[torch.Generator, int, int], SpecMasks]  # (generator, frames
 
 
 class Item(NamedTuple):
-    """One cycle on its way into a batch; features are (T, F)."""
+    """One cycle on its way into a batch; features, and those of a second view, are (T, F)."""
 
     features: torch.Tensor
     label: int
     device: int
     patient: int
     cycle_id: str
+    second: torch.Tensor | None = None
 
 
 class CycleDataset(TorchDataset[Item]):
@@ -35,11 +36,14 @@ class CycleDataset(TorchDataset[Item]):
 
         loader = DataLoader(dataset, sampler=[(epoch, i) for i in order], collate_fn=dataset.collate)
 
+    With ``(epoch, i, number)`` the masks derive from the number, that of a batch, so that its cycles share them.
+
     Args:
         cycles: what an index points into.
         cache: gives the un-normalised spectrograms; its front end is the one that normalises and shapes.
         augment: draws the masks of one cycle; None leaves it as it is.
         seed: of the draws; they derive from (seed, epoch, i) alone.
+        second: gives every cycle a second view, masked from this; None gives none.
         devices: the words that ``Batch.device`` points into; by default those of the cycles, sorted.
         patients: likewise.
     """
@@ -52,6 +56,7 @@ class CycleDataset(TorchDataset[Item]):
         *,
         augment: Augment | None = None,
         seed: int = 0,
+        second: SecondView | None = None,
         devices: Sequence[str] | None = None,
         patients: Sequence[str] | None = None,
     ) -> None:
@@ -60,6 +65,7 @@ class CycleDataset(TorchDataset[Item]):
         self.frontend = frontend
         self.augment = augment
         self.seed = seed
+        self.second = second
         self.devices = _places("device", devices, [cycle.device for cycle in cycles])
         self.patients = _places("patient", patients, [cycle.patient for cycle in cycles])
 
@@ -67,33 +73,42 @@ class CycleDataset(TorchDataset[Item]):
         """Returns the number of cycles."""
         return len(self.cycles)
 
-    def __getitem__(self, item: int | tuple[int, int]) -> Item:
+    def __getitem__(self, item: int | tuple[int, ...]) -> Item:
         """Returns a cycle in an epoch.
 
         Raises:
             DataError: the cycle is silent.
         """
-        epoch, index = item if isinstance(item, tuple) else (0, item)
+        epoch, index, *batch = item if isinstance(item, tuple) else (0, item)
         cycle = self.cycles[index]
-        features = self.cache.features(cycle)  # (T, F)
-        if is_silent(features):
+        clean = self.cache.features(cycle)  # (T, F)
+        if is_silent(clean):
             raise DataError(str(silence(cycle)))
-        features = self.frontend.normalize(features)
-        if self.augment is not None:
-            generator = torch.Generator().manual_seed(derive_seed(self.seed, "augment", epoch, index))
-            features = apply_spec_augment(features, self.augment(generator, *features.shape))
+        clean = self.frontend.normalize(clean)
+        whose = ("of a batch", epoch, *batch) if batch else (epoch, index)
+        features, second = self._masked(clean, "augment", *whose), None
+        if self.second is not None:  # DECISIONS: second-view
+            second = self._masked({"clean": clean, "first": features}[self.second], "second view", *whose)
         label = UNKNOWN_LABEL if cycle.label is None else cycle.label
-        return Item(features, label, self.devices[cycle.device], self.patients[cycle.patient], cycle.id)
+        return Item(features, label, self.devices[cycle.device], self.patients[cycle.patient], cycle.id, second)
+
+    def _masked(self, features: torch.Tensor, *draw: int | str) -> torch.Tensor:
+        """Returns features (T, F) under the masks of a draw; as they are where nothing is augmented."""
+        if self.augment is None:
+            return features
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, *draw))
+        return apply_spec_augment(features, self.augment(generator, *features.shape))
 
     def collate(self, items: Sequence[Item]) -> Batch:
         """Returns the batch of some cycles, shaped as the front end's network wants it."""
-        features, labels, devices, patients, ids = zip(*items, strict=True)
+        features, labels, devices, patients, ids, second = zip(*items, strict=True)
         return Batch(
             features=self.frontend.shape(torch.stack(features)),  # (B, T, F) -> (B, 1, F, T)
             label=torch.tensor(labels),
             device=torch.tensor(devices),
             patient=torch.tensor(patients),
             cycle_id=ids,
+            second=None if self.second is None else self.frontend.shape(torch.stack(second)),
         )
 
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from lung_srad.datasets import Batch
+from lung_srad.datasets import Batch, SecondView
 from lung_srad.models import Classifier, draw_depth
 
 
@@ -17,8 +17,23 @@ def _alone(features: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
+class Facts:
+    """What an objective is built for: the network and the training data, as far as an objective may know them.
+
+    Attributes:
+        width: length of the backbone's feature vector.
+        class_counts: number of training cycles of each class.
+        devices: number of devices among the training cycles; ``Batch.device`` is below it.
+    """
+
+    width: int
+    class_counts: tuple[int, ...]
+    devices: int = 1
+
+
+@dataclass(frozen=True)
 class Step:
-    """The randomness of one step, and the company in which it is taken.
+    """The randomness of one step, the company in which it is taken, and when.
 
     Attributes:
         shared: generator that is in the same state on every process.
@@ -26,6 +41,7 @@ class Step:
         rank: this process.
         gather: rows of this process (B, ...) -> rows of all (world·B, ...), differentiable.
         world: number of processes.
+        progress: share of the training's steps that lie behind, from 0 up to, not including, 1.
     """
 
     shared: Generator
@@ -33,6 +49,7 @@ class Step:
     rank: int = 0
     gather: Callable[[Tensor], Tensor] = field(default=_alone)
     world: int = 1
+    progress: float = 0.0
 
     def rows(self, drawn: Tensor) -> Tensor:
         """Returns this process's share of what was drawn for all: (..., world·B) -> (..., B)."""
@@ -45,7 +62,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Losses:
-    """The loss to minimise, its parts by name, and the logits of the clean pass.
+    """The loss to minimise, its parts by name, and the logits of the pass that is classified.
 
     ``total`` and ``parts`` are of the samples of all processes, the same on each; ``logits`` of this one's.
     """
@@ -58,9 +75,14 @@ class Losses:
 class Objective(nn.Module, ABC):
     """A loss with parameters of its own; the optimiser takes those of the model *and* of the objective.
 
-    Constructors take ``(width, class_counts)`` from the run; everything keyword-only is a key of the preset.
+    Constructors take :class:`Facts` from the run; everything keyword-only is a key of the preset.
     Every random draw comes from the step.
+
+    Attributes:
+        second_view: what ``Batch.second`` is masked from; None for an objective that needs no second view.
     """
+
+    second_view: SecondView | None = None
 
     @abstractmethod
     def forward(self, net: Classifier, batch: Batch, step: Step) -> Losses:
@@ -68,7 +90,7 @@ class Objective(nn.Module, ABC):
 
 
 class ClassLoss(nn.Module):
-    """Cross-entropy over the samples of all processes, with weights ∝ 1/n per class if asked."""
+    """Cross-entropy over the samples of all processes, with weights ∝ 1/n per class, of sum one, if asked."""
 
     def __init__(self, class_counts: tuple[int, ...], class_weights: bool) -> None:
         super().__init__()
@@ -79,4 +101,9 @@ class ClassLoss(nn.Module):
 
     def forward(self, logits: Tensor, label: Tensor, step: Step) -> Tensor:
         """Returns the (weighted) mean over the samples of all processes, from this one's (B, classes) and (B,)."""
-        return F.cross_entropy(step.gather(logits.float()), step.gather(label), weight=self.weights)
+        return F.cross_entropy(step.gather(at_least_float32(logits)), step.gather(label), weight=self.weights)
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """Returns half-precision numbers as float32 and others as they are, since losses are not rounded."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -1,25 +1,21 @@
 """Cross-entropy and Patch-Mix contrastive learning along one axis, both, or single cells (paper §3.5, §3.6).
 
 The stem is run once. All mixed grids go through the rest of the backbone in one batch; where the reading stops
-their gradient they leave no graph behind, so Lung-SRAD costs about 5/3 of a plain step. (On a CPU such a pass takes a
-few samples at a time: the same numbers, and no fresh memory for every layer of a large batch.)
+their gradient they leave no graph behind, so Lung-SRAD costs about 5/3 of a plain step.
 """
 
-from contextlib import nullcontext
-from dataclasses import replace
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lung_srad.datasets import Batch
 from lung_srad.errors import ConfigError, message
-from lung_srad.method import Mix, apply_mix, draw_mix, patch_mix_info_nce, project_pair, total_loss
-from lung_srad.models import Classifier, Side, drawn_depth
-from lung_srad.objectives.contract import ClassLoss, Losses, Objective, Step
-
-AXES = {"time": "time", "freq": "frequency", "random": "time"}  # kind of mix -> axis that the grid must have
-CPU_ROWS = 2  # samples at once where no graph is kept: their arrays fit into memory that is already mapped
+from lung_srad.method import Mix, apply_mix, patch_mix_info_nce, project_pair, total_loss
+from lung_srad.models import Classifier, Side
+from lung_srad.objectives.contract import ClassLoss, Facts, Losses, Objective, Step, at_least_float32
+from lung_srad.objectives.passes import AXES, draw_mix_for_all, encode, own_mix
+from lung_srad.objectives.projector import Projector
 
 
 class PatchMix(Objective):
@@ -27,8 +23,7 @@ class PatchMix(Objective):
 
     def __init__(
         self,
-        width: int,
-        class_counts: tuple[int, ...],
+        facts: Facts,
         *,
         stop_gradient: Literal["mixed", "original"],
         project_on: Literal["both", "mixed"],
@@ -56,9 +51,8 @@ class PatchMix(Objective):
             "reduction": reduction,
             "lam": lam,
         }
-        self.class_loss = ClassLoss(class_counts, class_weights)
-        hidden = [nn.Linear(width, width), nn.BatchNorm1d(width), nn.ReLU()]
-        self.projector = nn.Sequential(*hidden, nn.Linear(width, width))
+        self.class_loss = ClassLoss(facts.class_counts, class_weights)
+        self.projector = Projector(facts.width)
         self.projector.requires_grad_(train_projector)
 
     def forward(self, net: Classifier, batch: Batch, step: Step) -> Losses:
@@ -67,46 +61,28 @@ class PatchMix(Objective):
         for axis in self.axes:
             backbone.require_axis(AXES[axis])
         grid = backbone.embed(batch.features)  # (B, C, H, W)
-        with drawn_depth(backbone, step.depth(net, len(grid))):
-            features = backbone.encode(grid, batch.side)  # (B, width)
+        features = encode(backbone, grid, batch.side, step.depth(net, len(grid)))  # (B, width)
         logits = net.head(features)
-        mixes = {axis: self._draw(axis, grid, step) for axis in self.axes}
+        mixes = {axis: draw_mix_for_all(axis, grid, self.beta, step) for axis in self.axes}
         mixed = self._encode_mixed(net, grid, batch.side, mixes, step)  # per axis (B, width)
         parts = {"ce": self.class_loss(logits, batch.label, step), **self._contrast(features, mixed, mixes, step)}
         weights = {name: self.weight for name in parts if name != "ce"}
         return Losses(total_loss(parts, weights), parts, logits)
 
-    def _draw(self, axis: str, grid: Tensor, step: Step) -> Mix:
-        """Returns one mix for the grids of all processes; each process permutes its own samples only."""
-        groups = len(step.own)
-        each = len(grid) * step.world // groups
-        mix = draw_mix(axis, (each, *grid.shape[1:]), self.beta, step.shared, perm_generator=step.own[0])
-        others = [torch.randperm(each, generator=generator) for generator in step.own[1:]]
-        perms = [perm + each * group for group, perm in enumerate([mix.perm, *others])]
-        return replace(mix, perm=torch.cat(perms))
-
     def _encode_mixed(
         self, net: Classifier, grid: Tensor, side: Side | None, mixes: dict[str, Mix], step: Step
     ) -> list[Tensor]:
         """Returns the features of the mixed grids, one (B, width) per axis."""
-        rows, backbone = len(grid), net.backbone
-        depth = torch.cat([step.depth(net, rows) for _ in mixes], dim=1)
-        free = self.stop_gradient == "mixed"  # of a graph
-        size = CPU_ROWS if free and grid.device.type == "cpu" else rows * len(mixes)
-        features = []
-        with torch.no_grad() if free else nullcontext():
-            own = [replace(mix, perm=step.rows(mix.perm) - rows * step.rank) for mix in mixes.values()]
-            mixed = torch.cat([apply_mix(grid, mix) for mix in own])
-            again = {name: torch.cat([value] * len(own)) for name, value in (side or {}).items()}
-            for some in torch.arange(len(mixed)).split(size):
-                with drawn_depth(backbone, depth[:, some]):
-                    part = {name: value[some] for name, value in again.items()}
-                    features.append(backbone.encode(mixed[some], part or None))
-            return list(torch.cat(features).split(rows))
+        depth = torch.cat([step.depth(net, len(grid)) for _ in mixes], dim=1)
+        graph = self.stop_gradient != "mixed"
+        grid = grid if graph else grid.detach()
+        mixed = torch.cat([apply_mix(grid, own_mix(mix, len(grid), step)) for mix in mixes.values()])
+        again = {name: torch.cat([value] * len(mixes)) for name, value in (side or {}).items()}
+        return list(encode(net.backbone, mixed, again or None, depth, graph=graph).split(len(grid)))
 
     def _contrast(self, features: Tensor, mixed: list[Tensor], mixes: dict[str, Mix], step: Step) -> dict[str, Tensor]:
-        """Returns one contrastive loss per axis, over the features of all processes, in float32."""
-        everyone = [step.gather(x.float()) for x in (features, *mixed)]
+        """Returns one contrastive loss per axis, over the features of all processes, unrounded."""
+        everyone = [step.gather(at_least_float32(x)) for x in (features, *mixed)]
         with torch.autocast(features.device.type, enabled=False):
             q, *others = project_pair(self.projector, *everyone, stop=self.stop_gradient, project_on=self.project_on)
             return {

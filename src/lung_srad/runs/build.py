@@ -13,7 +13,7 @@ from lung_srad.config import Part, Preset, shown
 from lung_srad.datasets import Prompt, prompt_index
 from lung_srad.errors import ConfigError, message, nearest
 from lung_srad.models import BACKBONES, Classifier, create_model, smooth
-from lung_srad.objectives import OBJECTIVES, Objective
+from lung_srad.objectives import OBJECTIVES, Facts, Objective
 
 
 def check_preset(preset: Preset) -> None:
@@ -28,7 +28,7 @@ def check_preset(preset: Preset) -> None:
     options = _options("objective", preset.objective, OBJECTIVES)
     with torch.device("meta"):  # parts check their values; nothing is drawn or stored
         build_model(preset, 2)
-        OBJECTIVES[preset.objective.name](1, (1, 1), **options)
+        OBJECTIVES[preset.objective.name](Facts(1, (1, 1), devices=2), **options)
 
 
 def build_model(preset: Preset, num_classes: int) -> Classifier:
@@ -40,10 +40,10 @@ def build_model(preset: Preset, num_classes: int) -> Classifier:
     return net
 
 
-def build_objective(preset: Preset, net: Classifier, class_counts: tuple[int, ...]) -> Objective:
-    """Returns the preset's objective for a model and the number of training cycles per class."""
+def build_objective(preset: Preset, net: Classifier, class_counts: tuple[int, ...], devices: int = 1) -> Objective:
+    """Returns the preset's objective for a model, the number of training cycles per class, and that of devices."""
     options = _options("objective", preset.objective, OBJECTIVES)
-    return OBJECTIVES[preset.objective.name](net.backbone.width, class_counts, **options)
+    return OBJECTIVES[preset.objective.name](Facts(net.backbone.width, class_counts, devices), **options)
 
 
 def build_optimizer(preset: Preset, net: Classifier, objective: Objective) -> torch.optim.Optimizer:
@@ -56,7 +56,7 @@ def build_optimizer(preset: Preset, net: Classifier, objective: Objective) -> to
 
 def build_augment(preset: Preset) -> Callable[..., Any]:
     """Returns the draw of SpecAugment masks: (generator, frames, bins) -> masks."""
-    return partial(draw_spec_augment, **preset.augment.model_dump())
+    return partial(draw_spec_augment, **preset.augment.model_dump(exclude={"per"}))
 
 
 def build_prompt(net: Classifier) -> Prompt | None:

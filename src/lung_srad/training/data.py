@@ -21,6 +21,7 @@ from lung_srad.datasets import (
     FeatureCache,
     Prompt,
     Prompted,
+    SecondView,
     derive_seed,
     validation_patients,
 )
@@ -76,6 +77,11 @@ class Corpus:
         unknown = Counter(part for number in numbers.values() for part in unknown_parts(number))
         return {"sentences": {"sha256": digest, "unknown": dict(sorted(unknown.items()))}}
 
+    @property
+    def devices(self) -> list[str]:
+        """The devices of all training patients, sorted: what ``Batch.device`` points into in either phase."""
+        return sorted({cycle.device for cycle in self.parts["train"]})
+
     def steps(self, part: str, preset: Preset, world: World) -> int:
         """Returns the number of steps of an epoch; the last, smaller batch is left out.
 
@@ -90,18 +96,32 @@ class Corpus:
         return cycles // (size * world.size)
 
     def batches(
-        self, part: str, preset: Preset, *, seed: int, epoch: int, world: World, skip: int = 0
+        self,
+        part: str,
+        preset: Preset,
+        *,
+        seed: int,
+        epoch: int,
+        world: World,
+        skip: int = 0,
+        second: SecondView | None = None,
     ) -> Iterable[Batch]:
         """Returns this process's augmented batches of one epoch (from 1), after the first ``skip``.
 
-        They are the same however often the epoch is started.
+        They are the same however often the epoch is started. ``second`` is that of :class:`CycleDataset`.
         """
         cycles, size, steps = self.audible(part), preset.training.batch_size, self.steps(part, preset, world)
         generator = torch.Generator().manual_seed(derive_seed(seed, "order", epoch))
         order = torch.randperm(len(cycles), generator=generator)[: steps * size * world.size]
         own = order.view(steps, world.size, size)[skip:, world.rank]  # (steps, B)
-        dataset = CycleDataset(cycles, self.cache, self.frontend, augment=build_augment(preset), seed=seed)
-        return self._loader(dataset, [[(epoch, index) for index in step] for step in own.tolist()], preset)
+        augment, devices = build_augment(preset), self.devices
+        dataset = CycleDataset(
+            cycles, self.cache, self.frontend, augment=augment, seed=seed, second=second, devices=devices
+        )
+        shared = preset.augment.per == "batch"
+        whose = [(number,) if shared else () for number in range(skip, steps)]
+        batches = [[(epoch, index, *of) for index in step] for of, step in zip(whose, own.tolist(), strict=True)]
+        return self._loader(dataset, batches, preset)
 
     def evaluation_batches(self, cycles: Sequence[Cycle], preset: Preset) -> Iterable[Batch]:
         """Returns the cycles in order, not augmented."""

@@ -207,7 +207,8 @@ class _Run:
 
     def _phase(self, job: Job, folder: PhaseFolder, net: Classifier, part: str, scored: list[str]) -> Phase:
         with _seeded(self.seed, "objective"):
-            objective = build_objective(self.preset, net, job.corpus.class_counts(part))
+            counts, devices = job.corpus.class_counts(part), len(job.corpus.devices)
+            objective = build_objective(self.preset, net, counts, devices)
         return Phase(job, folder, net, objective.to(self.world.device), part=part, scored=scored)
 
     def _keep(self, phase: Phase, path: Path) -> None:

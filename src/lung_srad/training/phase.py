@@ -92,7 +92,10 @@ class Phase:
         """Takes the steps of an epoch that are not yet taken, and returns the new progress."""
         job = self.job
         done = progress.step - (epoch - 1) * self.steps
-        batches = job.corpus.batches(self.part, job.preset, seed=job.seed, epoch=epoch, world=job.world, skip=done)
+        second = self.objective.second_view
+        batches = job.corpus.batches(
+            self.part, job.preset, seed=job.seed, epoch=epoch, world=job.world, skip=done, second=second
+        )
         for batch in batches:
             progress = replace(progress, step=progress.step + 1)
             rate = self._set_learning_rate(epoch, progress.step)
@@ -109,8 +112,10 @@ class Phase:
         self.net.train()
         self.objective.train()
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        progress = (step - 1) / (self.steps * job.preset.training.epochs)
+        drawn = draw_step(job.seed, epoch, step, job.world, progress)
         with precision(job.preset, job.world), drawn_dropout(job.seed, epoch, step, job.world):
-            losses = self.objective(self.net, batch, draw_step(job.seed, epoch, step, job.world))
+            losses = self.objective(self.net, batch, drawn)
         self.optimizer.zero_grad()
         losses.total.backward()
         job.world.average_gradients(parameters)
@@ -203,11 +208,11 @@ def _not_finite(seen: str) -> RunError:
     return RunError(message("training", seen, "finite numbers; the last checkpoint is kept", remedy))
 
 
-def draw_step(seed: int, epoch: int, step: int, world: World) -> Step:
+def draw_step(seed: int, epoch: int, step: int, world: World, progress: float = 0.0) -> Step:
     """Returns the randomness of a step: a function of (seed, epoch, step), and of the rank for permutations."""
     shared = torch.Generator().manual_seed(derive_seed(seed, "step", epoch, step))
     own = [torch.Generator().manual_seed(derive_seed(seed, "permutation", epoch, step, r)) for r in range(world.size)]
-    return Step(shared, tuple(own), world.rank, world.gather, world.size)
+    return Step(shared, tuple(own), world.rank, world.gather, world.size, progress)
 
 
 @torch.inference_mode()
