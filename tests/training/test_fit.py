@@ -449,7 +449,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(datase
 
 
 def test_answers_that_are_not_finite_are_no_silence(dataset, preset, tmp_path, monkeypatch):
-    monkeypatch.setattr("lung_srad.models.Classifier.forward", lambda net, x: x.new_full((len(x), 3), torch.nan))
+    monkeypatch.setattr("lung_srad.models.Classifier.forward", lambda net, x, side: x.new_full((len(x), 3), torch.nan))
     monkeypatch.setattr("lung_srad.training.phase.Phase._train", lambda phase, epoch, progress, log: progress)
     with pytest.raises(RunError, match="answers for 'validation' are not finite"):
         fit(preset("dass_finetuning"), dataset, out=tmp_path)

@@ -12,6 +12,7 @@ from lung_srad.datasets.cache import FeatureCache
 from lung_srad.datasets.contract import Cycle, Dataset, Scan
 from lung_srad.datasets.cycles import CycleDataset, Item
 from lung_srad.datasets.icbhi import ICBHI
+from lung_srad.datasets.prompts import Prompt, Prompted, prompt_index
 from lung_srad.datasets.report import Count, Defect, Entry, Leak, Report, report_text
 from lung_srad.datasets.seeds import derive_seed
 from lung_srad.datasets.simulated import read_truth, simulate
@@ -34,6 +35,8 @@ __all__ = [
     "FeatureCache",
     "Item",
     "Leak",
+    "Prompt",
+    "Prompted",
     "Report",
     "SPRSound",
     "Scan",
@@ -42,6 +45,7 @@ __all__ = [
     "Validation",
     "derive_seed",
     "open_dataset",
+    "prompt_index",
     "read_truth",
     "report_text",
     "simulate",

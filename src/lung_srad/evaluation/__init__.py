@@ -4,6 +4,7 @@ Everything here is numbers in, numbers out: no model, no audio, no torch.
 """
 
 from lung_srad.evaluation.baselines import always_normal, device_site_lookup
+from lung_srad.evaluation.ensemble import EnsembleScores, average, curve
 from lung_srad.evaluation.metrics import Scores, confusion_matrix, mean_scores, score_predictions
 from lung_srad.evaluation.patients import Estimate, paired_difference, patient_intervals
 from lung_srad.evaluation.predictions import Predictions, read_predictions, write_predictions
@@ -12,6 +13,7 @@ from lung_srad.evaluation.tables import Figure, Row, Table, figure, measured, pr
 
 __all__ = [
     "Choice",
+    "EnsembleScores",
     "Estimate",
     "Figure",
     "Predictions",
@@ -19,8 +21,10 @@ __all__ = [
     "Scores",
     "Table",
     "always_normal",
+    "average",
     "best_epoch",
     "confusion_matrix",
+    "curve",
     "device_site_lookup",
     "figure",
     "mean_scores",

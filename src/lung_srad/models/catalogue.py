@@ -23,6 +23,9 @@ _AST = Official(
     "about 350 MB",
     "BSD-3-Clause",
 )
+_CLAP = Official(
+    "the folder clap-htsat-unfused", "https://huggingface.co/laion/clap-htsat-unfused", "about 615 MB", "Apache-2.0"
+)
 
 CATALOGUE: dict[str, Official] = {  # name of a backbone -> the file that its systems start from
     "dass_medium": Official(
@@ -36,7 +39,6 @@ CATALOGUE: dict[str, Official] = {  # name of a backbone -> the file that its sy
     "beats": Official(
         "BEATs_iter3_plus_AS2M.pt", "https://github.com/microsoft/unilm/tree/master/beats", "about 360 MB", "MIT"
     ),
-    "clap": Official(
-        "the folder clap-htsat-unfused", "https://huggingface.co/laion/clap-htsat-unfused", "about 615 MB", "Apache-2.0"
-    ),
+    "clap": _CLAP,
+    "clap_audio": _CLAP,
 }

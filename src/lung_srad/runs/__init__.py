@@ -1,6 +1,13 @@
 """Runs: from a preset to objects, and a run's files. The only room below training that sees the configuration."""
 
-from lung_srad.runs.build import build_augment, build_model, build_objective, build_optimizer, check_preset
+from lung_srad.runs.build import (
+    build_augment,
+    build_model,
+    build_objective,
+    build_optimizer,
+    build_prompt,
+    check_preset,
+)
 from lung_srad.runs.folder import PhaseFolder, RunFolder
 from lung_srad.runs.model import TrainedModel, load_model, save_model
 from lung_srad.runs.provenance import machine_line, provenance
@@ -13,6 +20,7 @@ __all__ = [
     "build_model",
     "build_objective",
     "build_optimizer",
+    "build_prompt",
     "check_preset",
     "load_model",
     "machine_line",

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 
-from lung_srad.audio import AudioFrontend
 from lung_srad.config import Preset, dump_preset, load_preset
 from lung_srad.datasets import Dataset, derive_seed, open_dataset
 from lung_srad.errors import RunError, message
@@ -25,6 +24,7 @@ from lung_srad.runs import (
     TrainedModel,
     build_model,
     build_objective,
+    build_prompt,
     check_preset,
     load_model,
     provenance,
@@ -171,7 +171,7 @@ class _Run:
     def go(self) -> None:
         """Trains what is not yet trained and writes the result."""
         net, start = self._new_model()
-        corpus = self._open_corpus(net.backbone.frontend.cpu())
+        corpus = self._open_corpus(net)
         self.world.lead(lambda: self._write_facts(corpus, start))
         job = Job(self.preset, corpus, self.seed, self.world, self.report)
         final = first = self._phase(job, self.folder.select, net, "fit", ["validation", "test"])
@@ -199,10 +199,10 @@ class _Run:
         start = start_weights(net, self.start_from, self.dataset.class_names)
         return net.to(self.world.device), start
 
-    def _open_corpus(self, frontend: AudioFrontend) -> Corpus:
-        """Returns the corpus; the leader fills the cache while the others wait."""
-        progress = partial(self.report, "reading recordings")
-        opened = partial(open_corpus, self.dataset, self.preset, frontend, self.seed, progress)
+    def _open_corpus(self, net: Classifier) -> Corpus:
+        """Returns the corpus as a network hears it; the leader fills the cache while the others wait."""
+        progress, frontend = partial(self.report, "reading recordings"), net.backbone.frontend.cpu()
+        opened = partial(open_corpus, self.dataset, self.preset, frontend, self.seed, progress, build_prompt(net))
         return self.world.lead(opened) or opened()
 
     def _phase(self, job: Job, folder: PhaseFolder, net: Classifier, part: str, scored: list[str]) -> Phase:
@@ -229,7 +229,7 @@ class _Run:
             "silent": sorted(corpus.silent),
             "start": start,
             "processes": self.world.size,
-        }
+        } | corpus.sentences()
         if self.folder.started:
             _require_same(self.folder, self.preset, facts)
         else:

@@ -9,7 +9,7 @@ import torch
 from lung_srad.datasets import Cycle, Dataset, FeatureCache, open_dataset
 from lung_srad.errors import DataError, message
 from lung_srad.evaluation import Predictions, Scores
-from lung_srad.runs import RunFolder, load_model
+from lung_srad.runs import RunFolder, build_prompt, load_model
 from lung_srad.training.data import Corpus, cache_folder
 from lung_srad.training.distributed import World
 from lung_srad.training.phase import Report, predict
@@ -43,7 +43,7 @@ def evaluate(
     silent = cache.prepare(cycles, report and partial(report, "reading recordings"))
     return predict(
         net,
-        Corpus(dataset, {split: cycles}, frozenset(silent), (), cache, frontend),
+        Corpus(dataset, {split: cycles}, frozenset(silent), (), cache, frontend, build_prompt(net)),
         split,
         preset=model.preset,
         world=World(0, 1, device),
