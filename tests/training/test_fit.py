@@ -20,7 +20,7 @@ from lung_srad.models import create_model
 from lung_srad.runs import RunFolder, load_model
 from lung_srad.runs.state import read_tensors
 from lung_srad.training import evaluate, fit, run_name, score
-from lung_srad.training.fit import start_weights
+from lung_srad.training.start import start_weights
 
 EPOCHS = 3
 THREE = f"training.epochs={EPOCHS}"

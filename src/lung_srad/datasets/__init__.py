@@ -19,6 +19,7 @@ from lung_srad.datasets.simulated import read_truth, simulate
 from lung_srad.datasets.splits import Validation, validation_patients
 from lung_srad.datasets.sprsound import SPRSound
 from lung_srad.datasets.table import Table
+from lung_srad.datasets.two_class import TwoClass
 from lung_srad.errors import DataError, message, nearest
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "Scan",
     "SecondView",
     "Table",
+    "TwoClass",
     "Validation",
     "derive_seed",
     "open_dataset",

@@ -2,6 +2,7 @@
 
 from lung_srad.runs.build import (
     build_augment,
+    build_dataset,
     build_model,
     build_objective,
     build_optimizer,
@@ -17,6 +18,7 @@ __all__ = [
     "RunFolder",
     "TrainedModel",
     "build_augment",
+    "build_dataset",
     "build_model",
     "build_objective",
     "build_optimizer",

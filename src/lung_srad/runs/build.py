@@ -10,7 +10,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from lung_srad.audio import draw_spec_augment
 from lung_srad.config import Part, Preset, shown
-from lung_srad.datasets import Prompt, prompt_index
+from lung_srad.datasets import Dataset, Prompt, TwoClass, prompt_index
 from lung_srad.errors import ConfigError, message, nearest
 from lung_srad.models import BACKBONES, Classifier, create_model, smooth
 from lung_srad.objectives import OBJECTIVES, Facts, Objective
@@ -29,6 +29,11 @@ def check_preset(preset: Preset) -> None:
     with torch.device("meta"):  # parts check their values; nothing is drawn or stored
         build_model(preset, 2)
         OBJECTIVES[preset.objective.name](Facts(1, (1, 1), devices=2), **options)
+
+
+def build_dataset(preset: Preset, dataset: Dataset) -> Dataset:
+    """Returns the data with the classes that the preset trains on: their own, or normal against abnormal."""
+    return TwoClass(dataset) if preset.training.two_class else dataset
 
 
 def build_model(preset: Preset, num_classes: int) -> Classifier:

@@ -1,7 +1,6 @@
 """One run: preset × dataset × seed, with an epoch that the test part did not choose (DECISIONS: epoch-selection)."""
 
 import errno
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -11,22 +10,21 @@ from typing import Any
 
 import torch
 
-from lung_srad.config import Preset, dump_preset, load_preset
+from lung_srad.config import Preset, load_preset, settings
 from lung_srad.datasets import Dataset, derive_seed, open_dataset
 from lung_srad.errors import RunError, message
 from lung_srad.evaluation import select
-from lung_srad.files import replacing, sha256
-from lung_srad.models import Classifier, load_weights
-from lung_srad.models.weights import hub_file
+from lung_srad.files import replacing
+from lung_srad.models import Classifier
 from lung_srad.runs import (
     PhaseFolder,
     RunFolder,
     TrainedModel,
+    build_dataset,
     build_model,
     build_objective,
     build_prompt,
     check_preset,
-    load_model,
     provenance,
     save_model,
 )
@@ -34,6 +32,7 @@ from lung_srad.runs.folder import write_json
 from lung_srad.training.data import Corpus, open_corpus
 from lung_srad.training.distributed import World, join
 from lung_srad.training.phase import Job, Phase, Report
+from lung_srad.training.start import start_weights, starting_point
 
 
 def fit(
@@ -54,8 +53,8 @@ def fit(
 
     Args:
         dataset: a dataset, or where one is: ``"icbhi:PATH"``, ``"table:PATH"``.
-        start_from: an official checkpoint or folder, or a run whose weights to start from; by default what
-            ``LUNG_SRAD_WEIGHTS`` names, or random weights; ``""`` is random weights whatever that says.
+        start_from: an official checkpoint, a folder of them, or a run whose weights to start from; by default what
+            ``LUNG_SRAD_WEIGHTS`` names, or random weights; ``"random"`` is random weights whatever that says.
         report: called with (what is being done, steps done, steps in all).
 
     Raises:
@@ -67,9 +66,9 @@ def fit(
     """
     preset = preset if isinstance(preset, Preset) else load_preset(preset)
     check_preset(preset)
-    dataset = open_dataset(dataset)
+    dataset = build_dataset(preset, open_dataset(dataset))
     folder = RunFolder(Path(out) / run_name(preset) / f"seed{seed}")
-    start_from = (os.environ.get("LUNG_SRAD_WEIGHTS") if start_from is None else start_from) or None
+    start_from = starting_point(start_from, preset.backbone.name)
     try:
         with written(folder.path), join() as world, ExitStack() as held:
             alive = world.lead(lambda: _admit(folder, preset, dataset, resume, held))
@@ -137,7 +136,7 @@ def _require_same(folder: RunFolder, preset: Preset, facts: Mapping[str, Any]) -
     """Raises a RunError unless the run in a folder is of this preset and has these facts."""
     before = folder.facts()
     other = [key for key, value in facts.items() if before.get(key) != value]
-    if dump_preset(folder.config()) != dump_preset(preset):
+    if settings(folder.config()) != settings(preset):
         other.append("preset")
     if other:
         remedy = "resume with the command that started it, or choose another --out"
@@ -258,34 +257,3 @@ def _seeded(seed: int, purpose: str) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, purpose))
         yield
-
-
-def start_weights(net: Classifier, start_from: str | Path | None, class_names: tuple[str, ...]) -> dict[str, Any]:
-    """Fills a model from an official checkpoint or a run, and returns what was loaded, for the provenance.
-
-    The head of a run is taken over where its classes are the same.
-
-    Raises:
-        WeightsError: a checkpoint that does not fit.
-        RunError: a run without weights, or of another backbone.
-    """
-    if start_from is None:
-        return {"weights": "random"}
-    folder = RunFolder(Path(start_from))
-    if not folder.path.is_dir() or hub_file(folder.path):
-        report = load_weights(net, start_from)
-        taken = {"loaded": report.loaded, "head": report.head, "notes": list(report.notes)}
-        return {"weights": "checkpoint", "sha256": report.sha256, **taken}
-    folder.require()
-    model = load_model(folder.weights)
-    own, theirs, head = net.state_dict(), model.net.state_dict(), f"{net.backbone.head_name}."
-    if model.class_names != class_names:
-        theirs |= {key: value for key, value in own.items() if key.startswith(head)}
-    if {key: value.shape for key, value in own.items()} != {key: value.shape for key, value in theirs.items()}:
-        seen = f"weights of {model.preset.backbone.name}"
-        raise RunError(message(folder.path, seen, "a run of the same backbone", "choose another run or preset"))
-    net.load_state_dict(theirs)
-    same = model.class_names == class_names
-    taken = {"loaded": sum(same or not key.startswith(head) for key in own), "head": "loaded" if same else "left out"}
-    stamp = {"synthetic": True} if model.synthetic else {}
-    return {"weights": "run", "sha256": sha256(folder.weights), **taken, **stamp}
