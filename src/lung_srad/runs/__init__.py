@@ -12,10 +12,12 @@ from lung_srad.runs.build import (
 from lung_srad.runs.folder import PhaseFolder, RunFolder
 from lung_srad.runs.model import TrainedModel, load_model, save_model
 from lung_srad.runs.provenance import machine_line, provenance
+from lung_srad.runs.systems import Size, network_size, printed_score, systems_sheet
 
 __all__ = [
     "PhaseFolder",
     "RunFolder",
+    "Size",
     "TrainedModel",
     "build_augment",
     "build_dataset",
@@ -26,6 +28,9 @@ __all__ = [
     "check_preset",
     "load_model",
     "machine_line",
+    "network_size",
+    "printed_score",
     "provenance",
     "save_model",
+    "systems_sheet",
 ]
