@@ -19,8 +19,8 @@ from lung_srad.config import (
 )
 from lung_srad.errors import ConfigError
 from lung_srad.literature import load_ensemble
+from lung_srad.preset_files import ensemble_names
 from lung_srad.runs import check_preset
-from lung_srad.shipped import ensemble_names
 
 TABLE_2 = {"dass_finetuning", "dass_smoothing", "dass_ast_mix", "dass_freq_mix", "dass_time_mix", "lung_srad"}
 OTHERS = {"ast_finetuning", "ast_patch_mix_cl", "sg_scl", "lung_adapter", "bts", "pafa"}  # of Table 1

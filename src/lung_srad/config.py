@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lung_srad.errors import ConfigError, message, nearest
 from lung_srad.literature import NAME, Printed, Strict
-from lung_srad.shipped import parse_toml, preset_text, profile_for, read_profile, read_text
-from lung_srad.shipped import preset_names as preset_names  # what ships is asked for here
-from lung_srad.shipped import profile_names as profile_names
+from lung_srad.preset_files import parse_toml, preset_text, profile_for, read_profile, read_text
+from lung_srad.preset_files import preset_names as preset_names  # what ships is asked for here
+from lung_srad.preset_files import profile_names as profile_names
 
 _ROWS: dict[str, tuple[Any, Any]] = {  # key: (the paper, the public pre-release); DECISIONS.md, table
     "objective.stop_gradient": ("mixed", "original"),

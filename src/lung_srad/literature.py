@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from lung_srad.shipped import ensemble_text, parse_toml
+from lung_srad.preset_files import ensemble_text, parse_toml
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"  # what a folder may be called
 

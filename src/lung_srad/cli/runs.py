@@ -120,7 +120,7 @@ def leads() -> bool:
 def _members(names: list[str]) -> list[str]:
     """Returns what is trained: presets, and the members of ensembles, each once."""
     from lung_srad.literature import load_ensemble
-    from lung_srad.shipped import ensemble_names
+    from lung_srad.preset_files import ensemble_names
 
     ensembles = ensemble_names()
     return list(dict.fromkeys(load_ensemble(name).members if name in ensembles else name for name in names))

@@ -39,8 +39,8 @@ def presets(
     from lung_srad.cli.screen import show
     from lung_srad.config import dump_preset, load_preset
     from lung_srad.literature import load_ensemble
+    from lung_srad.preset_files import ensemble_names, ensemble_text, preset_names, preset_text
     from lung_srad.runs import check_preset, printed_score, systems_sheet
-    from lung_srad.shipped import ensemble_names, ensemble_text, preset_names, preset_text
 
     changed = changes(overrides, reading)
     if long and name is not None:

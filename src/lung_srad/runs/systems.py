@@ -9,8 +9,8 @@ from lung_srad.config import Preset, load_preset
 from lung_srad.evaluation import Sheet
 from lung_srad.literature import load_ensemble
 from lung_srad.models import CATALOGUE
+from lung_srad.preset_files import ensemble_names, preset_names
 from lung_srad.runs.build import build_model, check_preset
-from lung_srad.shipped import ensemble_names, preset_names
 
 _HEADER = ("preset", "system", "backbone", "parameters", "trained", "printed Score")
 _COUNTED = "Parameters: of the network with its head; those of objectives, which are gone at test, are not counted."

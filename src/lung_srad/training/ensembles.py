@@ -6,7 +6,7 @@ from dataclasses import replace
 from lung_srad.errors import LungSradError
 from lung_srad.evaluation import Row, average, measured
 from lung_srad.literature import Ensemble, load_ensemble
-from lung_srad.shipped import ensemble_names
+from lung_srad.preset_files import ensemble_names
 from lung_srad.training.gather import Group
 
 

@@ -10,8 +10,8 @@ from lung_srad.evaluation.page import Section, page, paragraph, sheet
 from lung_srad.evaluation.tables import SYNTHETIC
 from lung_srad.literature import Ensemble, Printed, load_ensemble
 from lung_srad.models import CATALOGUE
+from lung_srad.preset_files import ensemble_names
 from lung_srad.runs import RunFolder
-from lung_srad.shipped import ensemble_names
 from lung_srad.training.ensembles import ensemble_rows, ensemble_title
 from lung_srad.training.gather import Group, group_runs, what
 from lung_srad.training.table import changed, printed_row
