@@ -151,10 +151,10 @@ def test_a_profile_changes_what_it_names_and_no_more():
     plain, small = load_preset("lung_srad"), load_preset("lung_srad", profile="small")
     assert (small.profile, small.overrides) == ("small", [])
     assert small.backbone.name == "dass_tiny"
-    assert small.optimizer.learning_rate == 2e-4
+    assert (small.optimizer.name, small.optimizer.learning_rate) == ("muon", 1e-2)
     assert not load_preset("lung_srad", profile="small", overrides=["reading=code"]).optimizer.half_step
     assert small.smoothing == plain.smoothing
-    assert small.objective.options == plain.objective.options | {"class_weights": True}
+    assert small.objective.options == plain.objective.options | {"class_weights": "score"}
 
 
 def test_an_override_comes_after_the_profile_and_both_are_recorded(tmp_path):
@@ -216,7 +216,7 @@ def test_a_preset_cannot_be_changed_after_the_fact():
         ("training.precision=fp16", r"training.precision = 'fp16'; Input should be 'fp32' or 'bf16'"),
         ("smoothing.site=d", r"smoothing.site = 'd'; Input should be 'a', 'b' or 'c'"),
         ("augment.probability=1.5", r"augment.probability = 1.5; .*less than or equal to 1"),
-        ("optimizer.name=sgd", r"optimizer.name = 'sgd'; Input should be 'adam' or 'adamw'"),
+        ("optimizer.name=sgd", r"optimizer.name = 'sgd'; Input should be 'adam', 'adamw' or 'muon'"),
         ("reading=both", r"reading = 'both'; Input should be 'paper' or 'code'"),
         ("reading=[1]", r"reading = \[1\]"),
         ("objective=patch_mix", r"objective = 'patch_mix'; .*Part"),
