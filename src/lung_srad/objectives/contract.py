@@ -105,13 +105,12 @@ class ClassLoss(nn.Module):
 
     def __init__(self, facts: Facts, class_weights: ClassWeights) -> None:
         super().__init__()
-        counts = torch.tensor(facts.class_counts, dtype=torch.float32)
-        shared = counts
+        counts, shared = facts.class_counts, list(facts.class_counts)
         if class_weights == "score":
-            shared = torch.full_like(counts, float(counts.sum() - counts[facts.normal]))
-            shared[facts.normal] = counts[facts.normal]
-        weights = torch.where(counts > 0, 1 / shared, 0.0)  # a class without cycles weighs nothing
-        weights = weights / weights.sum() if class_weights else None
+            abnormal = sum(counts) - counts[facts.normal]
+            shared = [count if label == facts.normal else abnormal for label, count in enumerate(counts)]
+        weights = torch.tensor([1 / all_ if own else 0.0 for own, all_ in zip(counts, shared, strict=True)])
+        weights = weights / weights.sum() if class_weights else None  # a class without cycles weighs nothing
         self.register_buffer("weights", weights, persistent=False)
 
     def forward(self, logits: Tensor, label: Tensor, step: Step) -> Tensor:
