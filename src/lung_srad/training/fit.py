@@ -31,6 +31,7 @@ from lung_srad.runs import (
     save_model,
 )
 from lung_srad.runs.folder import write_json
+from lung_srad.runs.shipped import is_shipped, shipped_weights
 from lung_srad.training.data import Corpus, open_corpus
 from lung_srad.training.distributed import World, join
 from lung_srad.training.phase import Job, Phase, Report
@@ -261,7 +262,7 @@ def _seeded(seed: int, purpose: str) -> Iterator[None]:
 
 
 def start_weights(net: Classifier, start_from: str | Path | None, class_names: tuple[str, ...]) -> dict[str, Any]:
-    """Fills a model from an official checkpoint or a run, and returns what was loaded, for the provenance.
+    """Fills a model from an official checkpoint, a run or weights that ship; returns what was loaded, to be kept.
 
     The head of a run is taken over where its classes are the same.
 
@@ -272,20 +273,24 @@ def start_weights(net: Classifier, start_from: str | Path | None, class_names: t
     if start_from is None:
         return {"weights": "random"}
     folder = RunFolder(Path(start_from))
-    if not folder.path.is_dir() or hub_file(folder.path):
+    if is_shipped(start_from):
+        weights = shipped_weights(str(start_from))[0]
+    elif not folder.path.is_dir() or hub_file(folder.path):
         report = load_weights(net, start_from)
         taken = {"loaded": report.loaded, "head": report.head, "notes": list(report.notes)}
         return {"weights": "checkpoint", "sha256": report.sha256, **taken}
-    folder.require()
-    model = load_model(folder.weights)
+    else:
+        folder.require()
+        weights = folder.weights
+    model = load_model(weights)
     own, theirs, head = net.state_dict(), model.net.state_dict(), f"{net.backbone.head_name}."
     if model.class_names != class_names:
         theirs |= {key: value for key, value in own.items() if key.startswith(head)}
     if {key: value.shape for key, value in own.items()} != {key: value.shape for key, value in theirs.items()}:
         seen = f"weights of {model.preset.backbone.name}"
-        raise RunError(message(folder.path, seen, "a run of the same backbone", "choose another run or preset"))
+        raise RunError(message(weights, seen, "a run of the same backbone", "choose another run or preset"))
     net.load_state_dict(theirs)
     same = model.class_names == class_names
     taken = {"loaded": sum(same or not key.startswith(head) for key in own), "head": "loaded" if same else "left out"}
     stamp = {"synthetic": True} if model.synthetic else {}
-    return {"weights": "run", "sha256": sha256(folder.weights), **taken, **stamp}
+    return {"weights": "run", "sha256": sha256(weights), **taken, **stamp}
