@@ -17,7 +17,12 @@ from lung_srad.runs import RunFolder, machine_line
 from lung_srad.training import find_runs, results_table
 from transfer_page import CHILDREN, HEAD, HERE, NOTHING, REAL, ZERO, areas, grid
 
-EVENTS = ("backbone.seconds=2.0", "backbone.frames=64")  # 19 of 20 events of SPRSound are shorter than 2.4 s
+EVENTS = (  # 19 of 20 events of SPRSound are shorter than 2.4 s
+    "backbone.seconds=2.0",
+    "backbone.frames=64",
+    "training.epochs=8",
+    "optimizer.learning_rate=5e-3",
+)
 FINE_TUNING, SYSTEMS = "dass_finetuning", ("dass_finetuning", "dass_smoothing", "lung_srad")
 NAMES = dict(zip(SYSTEMS, ("DASS fine-tuning", "+ smoothing", "Lung-SRAD"), strict=True))
 STARTS = {"scratch": "random weights", "simulated": "simulated pretraining", "sprsound": "SPRSound pretraining"}
