@@ -16,14 +16,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from lung_srad.files import replacing, sha256
-from lung_srad.inference.loading import DEFAULT, SHIPPED
 from lung_srad.inference.model import SYNTHETIC_NOTICE
 from lung_srad.runs import RunFolder, load_model, save_model
+from lung_srad.runs.shipped import DEFAULT, SHIPPED
 from lung_srad.training import results_table
 
 LIMIT = 8_000_000  # bytes
-SIMULATE = "lung-srad simulate {corpus} --size full --difficulty medium --seed 0"
-TRAIN = "lung-srad train {preset} --profile small --data icbhi:{corpus} --seeds 1 --out {out}"
+SIMULATE = "lung-srad simulate {corpus} --size full --difficulty easy --seed 0"
+TRAIN = "lung-srad train {preset} --profile small --no-refit --data icbhi:{corpus} --seeds 1 --out {out}"
 CARD = """\
 ---
 name: {name}
@@ -113,7 +113,7 @@ def ship(name: str, run: RunFolder, corpus: Path, folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--preset", default="lung_srad")
+    parser.add_argument("--preset", default="dass_finetuning")
     parser.add_argument("--corpus", type=Path, default=Path("runs/simulated-full"))
     parser.add_argument("--out", type=Path, default=Path("runs/weights"))
     parser.add_argument("--run", type=Path, help="a finished run to ship; by default the one trained here")

@@ -94,6 +94,17 @@ def test_doctor_as_json() -> None:
     assert found["python"] == sys.version.split()[0]
 
 
+@pytest.mark.parametrize(
+    ("native", "line"), [(True, "by oneDNN"), (False, "not by oneDNN on this CPU: no faster than float32")]
+)
+def test_doctor_says_whether_the_cpu_multiplies_in_bfloat16(
+    native: bool, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lung_srad.kernels.linear.multiplies_bfloat16", lambda: native)
+    assert f"bf16 products     {line}" in RUN.invoke(app, ["doctor"]).stdout.splitlines()
+    assert json.loads(RUN.invoke(app, ["doctor", "--json"]).stdout)["bf16_products"] is native
+
+
 def test_doctor_names_every_package_once() -> None:
     output = RUN.invoke(app, ["doctor"]).stdout.splitlines()
     assert [line.split()[0] for line in output[2:12]] == list(machine.PACKAGES)

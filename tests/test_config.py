@@ -237,10 +237,10 @@ def test_a_profile_changes_what_it_names_and_no_more():
     plain, small = load_preset("lung_srad"), load_preset("lung_srad", profile="small")
     assert (small.profile, small.overrides) == ("small", [])
     assert small.backbone.name == "dass_tiny"
-    assert small.optimizer.learning_rate == 2e-4
+    assert (small.optimizer.name, small.optimizer.learning_rate) == ("muon", 1e-2)
     assert not load_preset("lung_srad", profile="small", overrides=["reading=code"]).optimizer.half_step
     assert small.smoothing == plain.smoothing
-    assert small.objective.options == plain.objective.options | {"class_weights": True}
+    assert small.objective.options == plain.objective.options | {"class_weights": "score"}
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -249,8 +249,8 @@ def test_the_small_profile_takes_the_small_backbone_of_each_family(name):
     check_preset(small)
     assert small.backbone.name == SMALL[plain.backbone.name]
     assert small.backbone.options.keys() == plain.backbone.options.keys()  # nothing that the family does not know
-    assert small.objective.options == plain.objective.options | {"class_weights": True}
-    assert (small.optimizer.half_step, small.training.batch_size) == (False, plain.training.batch_size)
+    assert small.objective.options == plain.objective.options | {"class_weights": "score"}
+    assert (small.optimizer.half_step, small.training.two_class) == (False, plain.training.two_class)
 
 
 def test_a_profile_keeps_to_a_backbone_that_is_small_already(tmp_path):
@@ -327,7 +327,7 @@ def test_a_preset_cannot_be_changed_after_the_fact():
         ("training.precision=fp16", r"training.precision = 'fp16'; Input should be 'fp32' or 'bf16'"),
         ("smoothing.site=d", r"smoothing.site = 'd'; Input should be 'a', 'b' or 'c'"),
         ("augment.probability=1.5", r"augment.probability = 1.5; .*less than or equal to 1"),
-        ("optimizer.name=sgd", r"optimizer.name = 'sgd'; Input should be 'adam' or 'adamw'"),
+        ("optimizer.name=sgd", r"optimizer.name = 'sgd'; Input should be 'adam', 'adamw' or 'muon'"),
         ("reading=both", r"reading = 'both'; Input should be 'paper', 'code' or 'own'"),
         ("reading=own", r"'smoothing.site' is missing \(and \d more\); every preset is whole"),
         ("reading=[1]", r"reading = \[1\]"),

@@ -66,7 +66,8 @@ class Smoothing(Strict):
 class Augment(Strict):
     """SpecAugment: masks per axis, their largest widths (frames, mel bins), and how often a cycle gets any.
 
-    ``per`` says what masks are drawn for: each cycle, or a whole batch, whose cycles then share them.
+    ``per`` says what masks are drawn for: each cycle, or a whole batch, whose cycles then share them. ``roll`` turns
+    a cycle in time by a random step first: one that is repeated to its length has no beginning.
     """
 
     masks: int = Field(ge=0)
@@ -74,15 +75,16 @@ class Augment(Strict):
     time_mask: int = Field(160, ge=0)
     freq_mask: int = Field(48, ge=0)
     per: Literal["cycle", "batch"] = "cycle"
+    roll: bool = False
 
 
 class Optimizer(Strict):
     """Optimiser and schedule: a cosine per epoch from ``learning_rate`` to ``learning_rate * final_fraction``.
 
-    ``warmup_steps`` steps lead up to it linearly; the published schedule has none.
+    ``warmup_steps`` steps lead up to it linearly; the published schedule has none. ``muon`` is for random weights.
     """
 
-    name: Literal["adam", "adamw"]
+    name: Literal["adam", "adamw", "muon"]
     half_step: bool
     learning_rate: float = Field(5e-5, gt=0)
     weight_decay: float = Field(1e-6, ge=0)

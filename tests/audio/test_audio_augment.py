@@ -100,3 +100,20 @@ def test_what_cannot_be_drawn_or_applied():
             draw_spec_augment(generator(0), 798, 128, **wrong)
     with pytest.raises(ShapeError, match=r"mask: 190 to 210; allowed: 0 to 200"):
         apply_spec_augment(spectrogram(), SpecMasks(time=((190, 20),)))
+
+
+def test_a_roll_turns_the_spectrogram_and_is_drawn_after_the_masks():
+    frames, bins = 50, 16
+    plain, rolled = (
+        draw_spec_augment(torch.Generator().manual_seed(3), frames, bins, time_mask=9, freq_mask=5, roll=roll)
+        for roll in (False, True)
+    )
+    assert (plain.time, plain.freq, plain.roll) == (rolled.time, rolled.freq, 0)
+    drawn = {draw_spec_augment(torch.Generator().manual_seed(s), frames, bins, roll=True).roll for s in range(300)}
+    assert min(drawn) >= 0
+    assert max(drawn) < frames
+    assert len(drawn) > 40
+    spec = torch.arange(frames * 2.0).view(frames, 2)
+    turned = apply_spec_augment(spec, SpecMasks(roll=7))
+    assert torch.equal(turned, torch.cat([spec[-7:], spec[:-7]]))
+    assert draw_spec_augment(torch.Generator().manual_seed(0), frames, bins, probability=0.0, roll=True).roll > 0

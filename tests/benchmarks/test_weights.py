@@ -10,8 +10,8 @@ import soundfile
 import lung_srad as ls
 import weights
 from lung_srad.config import load_preset
-from lung_srad.inference import loading
 from lung_srad.runs import RunFolder
+from lung_srad.runs import shipped as shipping
 
 SETTINGS = {"size": "tiny", "difficulty": "easy", "confound": 0.5, "leak": None, "seed": 3}
 SMALL = ("backbone.frames=32", "training.epochs=1", "training.batch_size=4", "training.refit=false")
@@ -46,7 +46,7 @@ def test_what_ships_can_be_loaded_and_says_how_it_was_made(
     run: RunFolder, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights.ship("demo", run, corpus, tmp_path / "weights")
-    monkeypatch.setattr(loading, "SHIPPED", tmp_path / "weights")
+    monkeypatch.setattr(shipping, "SHIPPED", tmp_path / "weights")
     model = ls.load("demo")
     assert model.synthetic
     assert sorted(path.name for path in (tmp_path / "weights").iterdir()) == ["demo.md", "demo.safetensors"]

@@ -11,8 +11,9 @@ import torch
 
 import lung_srad as ls
 from lung_srad.errors import RunError, WeightsError
-from lung_srad.inference import Model, loading, shipped
+from lung_srad.inference import Model, shipped
 from lung_srad.runs import load_model
+from lung_srad.runs import shipped as shipping
 
 RESEARCH = "research use, not a medical device"
 
@@ -30,7 +31,7 @@ def ship(run: Path, folder: Path, name: str = "demo") -> Path:
 @pytest.fixture
 def package(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Returns the weights folder of a package that ships an untrained model."""
-    monkeypatch.setattr(loading, "SHIPPED", tmp_path / "weights")
+    monkeypatch.setattr(shipping, "SHIPPED", tmp_path / "weights")
     return ship(run, tmp_path / "weights").parent
 
 
@@ -102,7 +103,7 @@ def test_shipped_weights_that_are_not_those_of_the_card(package: Path, make_run,
 
 
 def test_an_installation_without_weights_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "SHIPPED", tmp_path / "absent")
+    monkeypatch.setattr(shipping, "SHIPPED", tmp_path / "absent")
     assert shipped() == ()
     with pytest.raises(WeightsError, match=r"model 'demo': its weights are not in this installation; .*make weights"):
         ls.load("demo")
@@ -112,7 +113,7 @@ def test_the_model_that_ships(record: Callable[..., Path]) -> None:
     if "demo" not in shipped():
         pytest.skip("the demo weights are not in the package yet; `make weights` makes them")
     found = ls.load("demo")
-    assert (loading.SHIPPED / "demo.safetensors").stat().st_size <= 8_000_000
+    assert (shipping.SHIPPED / "demo.safetensors").stat().st_size <= 8_000_000
     assert found.notice == f"simulated training, {RESEARCH}"
     for words in (found.notice, "lung-srad simulate", "lung-srad train"):
         assert words in found.card

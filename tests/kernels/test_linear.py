@@ -1,5 +1,6 @@
 """The linear layer on oneDNN gives what F.linear and F.gelu give, with every gradient."""
 
+from collections.abc import Callable, Iterator
 from itertools import product
 
 import pytest
@@ -9,7 +10,7 @@ from kernel_cases import GRADIENT, assert_close, error, gradients, leaves, weigh
 from torch import Tensor
 
 from lung_srad.kernels import linear as module
-from lung_srad.kernels.linear import linear, packed
+from lung_srad.kernels.linear import linear, multiplies_bfloat16, packed
 
 CLOSE = 2e-6
 SHAPES = [(7,), (5, 7), (3, 5, 7), (2, 3, 5, 7), (2, 1, 3, 5, 7), (1, 7), (1, 1, 1, 7), (2, 3, 5, 1), (130, 96)]
@@ -132,6 +133,37 @@ def test_float64_is_computed_in_float64(gelu: bool):
         assert torch.equal(linear(*given, gelu=gelu), expected)
 
 
+def refusing(operator: Callable) -> Callable:
+    """Returns an operator of oneDNN as it is on a CPU without products in bfloat16."""
+
+    def operate(x: Tensor, *rest: object) -> Tensor:
+        if x.dtype == torch.bfloat16:
+            raise RuntimeError("could not create a primitive descriptor")
+        return operator(x, *rest)
+
+    return operate
+
+
+@pytest.fixture
+def unasked() -> Iterator[None]:
+    """Has the CPU asked anew whether it multiplies in bfloat16, in the test and after it."""
+    module._accepts_bfloat16.cache_clear()
+    yield
+    module._accepts_bfloat16.cache_clear()
+
+
+@pytest.fixture(params=["this CPU", "a CPU without"])
+def either_cpu(unasked: None, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets a test run on this CPU as it is, and as on one whose oneDNN refuses products in bfloat16."""
+    if request.param == "a CPU without":
+        for name in ("_linear_pointwise", "_reorder_linear_weight"):
+            monkeypatch.setattr(torch.ops.mkldnn, name, refusing(getattr(torch.ops.mkldnn, name)))
+        monkeypatch.setattr(
+            torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True
+        )  # so the operator has to be tried
+        assert not multiplies_bfloat16()
+
+
 def assert_of_bfloat16(found: Tensor, expected: Tensor) -> None:
     assert found.dtype == torch.bfloat16
     assert error(found.detach(), expected.detach()) <= 2.0**-7
@@ -140,6 +172,7 @@ def assert_of_bfloat16(found: Tensor, expected: Tensor) -> None:
 @both_gelu
 @pytest.mark.parametrize("asking", [True, False])
 @pytest.mark.parametrize("shape", SHAPES[1:4], ids=str)
+@pytest.mark.usefixtures("either_cpu")
 def test_bfloat16(shape: tuple[int, ...], asking: bool, gelu: bool):
     half = inputs(*shape, dtype=torch.bfloat16)
     half = leaves(half) if asking else half
@@ -153,6 +186,40 @@ def test_bfloat16(shape: tuple[int, ...], asking: bool, gelu: bool):
 
 @both_gelu
 @pytest.mark.parametrize("asking", [True, False])
+def test_bfloat16_reaches_the_operator_where_that_takes_it(asking: bool, gelu: bool, monkeypatch: pytest.MonkeyPatch):
+    """With a stand-in for the operator, so that any CPU will do."""
+    seen = []
+
+    def operator(x: Tensor, weight: Tensor, bias: Tensor | None, activation: str, *rest: object) -> Tensor:
+        seen.append(x.dtype)
+        return plain(x, weight, bias, gelu=activation == "gelu")
+
+    monkeypatch.setattr(module, "multiplies_bfloat16", lambda: True)
+    monkeypatch.setattr(torch.ops.mkldnn, "_linear_pointwise", operator)
+    monkeypatch.setattr(torch.ops.mkldnn, "_reorder_linear_weight", lambda weight, rows: weight.clone())
+    half = inputs(3, 5, 7, dtype=torch.bfloat16)
+    half = leaves(half) if asking else half
+    y = linear(*half, gelu=gelu)
+    assert torch.equal(y, plain(*half, gelu=gelu))
+    if asking:
+        assert all(own.dtype == torch.bfloat16 for own in gradients(y, half))
+    assert seen == [torch.bfloat16] * (2 if asking else 1)  # forward, and the gradient of x
+    assert packed(half[1], 5) is not half[1]
+
+
+def test_the_cpu_is_asked_once(unasked: None, monkeypatch: pytest.MonkeyPatch):
+    asked = []
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: asked.append(1) or False)
+    linear(*inputs(3, 5))
+    assert not asked  # only by who has bfloat16
+    for _ in range(2):
+        linear(*inputs(3, 5, dtype=torch.bfloat16))
+    assert asked == [1]
+
+
+@both_gelu
+@pytest.mark.parametrize("asking", [True, False])
+@pytest.mark.usefixtures("either_cpu")
 def test_under_autocast_the_precision_is_that_of_the_input(asking: bool, gelu: bool):
     x, weight, bias = leaves(inputs(3, 5, 7)) if asking else inputs(3, 5, 7)
     expected = linear(x, weight, bias, gelu=gelu)
@@ -240,6 +307,7 @@ def test_without_the_private_operator_the_numbers_are_the_same(gelu: bool, monke
 @both_gelu
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("rows", [1, 15, 300])
+@pytest.mark.usefixtures("either_cpu")
 def test_a_packed_weight_gives_the_same_numbers(rows: int, dtype: torch.dtype, gelu: bool):
     x, weight, bias = inputs(15, 96, out=40, dtype=dtype)
     expected = plain(x.double(), weight.double(), bias.double(), gelu=gelu)
@@ -250,14 +318,20 @@ def test_a_packed_weight_gives_the_same_numbers(rows: int, dtype: torch.dtype, g
 
 
 @both_gelu
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("refused", [False, True])
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # of torch's own tracer
-def test_a_compiled_function_holds_it_in_one_graph(gelu: bool):
+def test_a_compiled_function_holds_it_in_one_graph(
+    refused: bool, dtype: torch.dtype, gelu: bool, unasked: None, monkeypatch: pytest.MonkeyPatch
+):
+    if refused:
+        monkeypatch.setattr(module, "multiplies_bfloat16", lambda: False)
     torch.compiler.reset()
     compiled = torch.compile(lambda *given: linear(*given, gelu=gelu), fullgraph=True, backend="aot_eager")
-    given = leaves(inputs(3, 5, 7))
+    given, close = leaves(inputs(3, 5, 7, dtype=dtype)), CLOSE if dtype == torch.float32 else 2.0**-7
     y, expected = compiled(*given), linear(*given, gelu=gelu)
     assert torch.equal(y, expected)
     for own, reference in zip(gradients(y, given), gradients(expected, given), strict=True):
-        assert_close(own, reference, CLOSE)
+        assert_close(own, reference, close)
     with torch.no_grad():
         assert torch.equal(compiled(*given), linear(*given, gelu=gelu))

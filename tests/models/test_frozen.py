@@ -21,6 +21,18 @@ def test_the_numbers_are_those_of_the_network(site: str, dtype: torch.dtype, clo
     assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
 
 
+@torch.no_grad()
+def test_in_bfloat16_the_numbers_do_not_depend_on_the_cpu(monkeypatch: pytest.MonkeyPatch):
+    torch.manual_seed(0)
+    net, features = create_model("dass_tiny").eval(), torch.randn(2, 1, 128, 100)
+    here, expected = for_inference(net, torch.bfloat16)(features), net(features)
+    monkeypatch.setattr("lung_srad.kernels.linear.multiplies_bfloat16", lambda: False)
+    elsewhere = for_inference(net, torch.bfloat16)(features)
+    for found, reference in ((elsewhere, here), (elsewhere, expected)):
+        assert (found - reference).abs().max() <= 1e-2 * expected.abs().max()
+    assert not torch.equal(elsewhere, expected)  # products are rounded there, too
+
+
 def test_tiles_give_the_numbers_of_the_whole():
     """A recording of more columns than the stem computes together, and more tokens than go through an MLP together."""
     torch.manual_seed(0)

@@ -10,10 +10,11 @@ from lung_srad.errors import ConfigError, ShapeError, message
 
 @dataclass(frozen=True, slots=True)
 class SpecMasks:
-    """Bands to hide, each as (start, width): ``time`` in frames, ``freq`` in mel bins."""
+    """Bands to hide, each as (start, width): ``time`` in frames, ``freq`` in mel bins; ``roll``: frames to turn by."""
 
     time: tuple[tuple[int, int], ...] = ()
     freq: tuple[tuple[int, int], ...] = ()
+    roll: int = 0
 
 
 def draw_spec_augment(
@@ -25,11 +26,13 @@ def draw_spec_augment(
     freq_mask: int = 48,
     masks: int = 1,
     probability: float = 1.0,
+    roll: bool = False,
 ) -> SpecMasks:
     """Returns ``masks`` bands per axis with the given probability, otherwise none.
 
     A width is ⌊U(0, time_mask)⌋ or ⌊U(0, freq_mask)⌋, never more than the axis has; a start is uniform over
-    all places where the band fits.
+    all places where the band fits. With ``roll`` the spectrogram is also turned by a number of frames, uniform over
+    all; what was its end is then followed by its start.
 
     Raises:
         ConfigError: a probability outside [0, 1], or a negative count or width.
@@ -42,13 +45,14 @@ def draw_spec_augment(
         allowed = "allowed: a probability of 0 to 1, counts and widths of 0 or more"
         raise ConfigError(message("spec_augment", seen, allowed, "correct the value"))
     if _uniform(generator) >= probability:
-        return SpecMasks()
+        return SpecMasks(roll=int(_uniform(generator) * frames) if roll else 0)
     freq = tuple(_draw_band(generator, bins, freq_mask) for _ in range(masks))
-    return SpecMasks(time=tuple(_draw_band(generator, frames, time_mask) for _ in range(masks)), freq=freq)
+    time = tuple(_draw_band(generator, frames, time_mask) for _ in range(masks))
+    return SpecMasks(time, freq, roll=int(_uniform(generator) * frames) if roll else 0)
 
 
 def apply_spec_augment(spec: Tensor, masks: SpecMasks) -> Tensor:
-    """Returns a new spectrogram with the bands hidden under its mean: frequency first, then time.
+    """Returns a new spectrogram, turned in time, with the bands hidden under its mean: frequency first, then time.
 
     The mean is that of the spectrogram as it stands, so it is taken anew before the time bands.
 
@@ -61,6 +65,7 @@ def apply_spec_augment(spec: Tensor, masks: SpecMasks) -> Tensor:
     Raises:
         ShapeError: a band reaches beyond the spectrogram.
     """
+    spec = spec.roll(masks.roll, -2)
     for axis, bands in ((-1, masks.freq), (-2, masks.time)):
         hidden = torch.zeros(spec.shape[axis], dtype=torch.bool, device=spec.device)
         for start, width in bands:

@@ -47,6 +47,7 @@ def facts() -> dict[str, Any]:
     import torch
 
     from lung_srad import kernels
+    from lung_srad.kernels.linear import multiplies_bfloat16
 
     packages = {name: installed(name) for name in PACKAGES}
     cuda = torch.cuda.is_available()
@@ -58,6 +59,7 @@ def facts() -> dict[str, Any]:
         "kernels": {name: described(name) for name in reversed(kernels.available())},
         "not_running": dict(kernels.missing()),
         "faster": faster(kernels.missing(), cuda),
+        "bf16_products": multiplies_bfloat16(),
         "threads": {
             "torch": torch.get_num_threads(),
             "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS"),
@@ -113,6 +115,7 @@ def as_text(found: dict[str, Any]) -> str:
         "not running": "; ".join(f"{name}: {why}" for name, why in found["not_running"].items()) or "nothing",
         "faster scan": "; ".join(f"{name}: {command}" for name, command in found["faster"].items())
         or "nothing to install",
+        "bf16 products": "by oneDNN" if found["bf16_products"] else "not by oneDNN on this CPU: no faster than float32",
         "threads": f"torch {threads['torch']} of {threads['cores']} cores, "
         f"OMP_NUM_THREADS {threads['OMP_NUM_THREADS'] or 'not set'}",
         "CUDA": ", ".join(found["cuda"]) or "no device; everything runs on the CPU",

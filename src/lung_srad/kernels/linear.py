@@ -2,8 +2,11 @@
 
 Measured on AMD processors, where the default library runs at less than half the speed; elsewhere they are on a par.
 The operator belongs to torch but is not public: where it is missing, ``F.linear`` gives the same numbers
-(DECISIONS: private-operator).
+(DECISIONS: private-operator). It refuses bfloat16 on CPUs without AVX-512 or its like. There the product is computed
+in float32 and rounded once, as it is elsewhere too; torch's own in bfloat16 takes ten times as long on such a CPU.
 """
+
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -38,9 +41,32 @@ def packed(weight: Tensor, rows: int) -> Tensor:
 
     Whatever the layout, the numbers and the number of rows that it may meet stay the same.
     """
-    if not _fast(weight, weight):
+    if not _fast(weight, weight) or (weight.dtype == torch.bfloat16 and not multiplies_bfloat16()):
         return weight
     return torch.ops.mkldnn._reorder_linear_weight(weight.detach(), rows)
+
+
+def multiplies_bfloat16() -> bool:
+    """Returns whether oneDNN multiplies in bfloat16 on this CPU; found out once, when it is first asked."""
+    return _accepts_bfloat16()
+
+
+# torch.compile calls it while tracing, for a constant; through a cached function it would trace, with a warning.
+multiplies_bfloat16._dynamo_marked_constant = True
+
+
+@cache
+def _accepts_bfloat16() -> bool:
+    # What the CPU has is not enough: ONEDNN_MAX_CPU_ISA may forbid oneDNN to use it. Nor is a product: where a graph is
+    # traced with tensors that hold nothing, any is accepted.
+    if not _ONEDNN or not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return False
+    x = torch.zeros(16, 16, dtype=torch.bfloat16, device="cpu")
+    try:
+        torch.ops.mkldnn._linear_pointwise(x, x, x[0], "gelu", [], "none")
+    except RuntimeError:
+        return False
+    return True
 
 
 def _fast(x: Tensor, weight: Tensor) -> bool:
@@ -49,6 +75,9 @@ def _fast(x: Tensor, weight: Tensor) -> bool:
 
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None, activation: str = "none") -> Tensor:
+    if x.dtype == torch.bfloat16 and not multiplies_bfloat16():
+        offset = bias if bias is None else bias.float()
+        return _product(x.float(), weight.float(), offset, activation).bfloat16()
     if bias is not None:
         bias = bias.contiguous()  # the operator reads it as if it were
     algorithm = "none" if activation == "gelu" else ""  # the exact GELU, not its tanh approximation
@@ -76,7 +105,7 @@ class _Linear(torch.autograd.Function):
 def _outer(grad: Tensor, x: Tensor) -> Tensor:
     """Returns gradᵀ x (out, C); without compiled kernels the way round in which the longer side comes second."""
     if grad.dtype == torch.bfloat16:
-        return grad.t() @ x
+        return grad.t() @ x if multiplies_bfloat16() else _outer(grad.float(), x.float()).bfloat16()
     if compiled(grad):
         from lung_srad.kernels.cpu_layers import outer
 

@@ -4,8 +4,10 @@ Reference: Bhati et al. 2024; sizes as in the official checkpoints (github.com/S
 """
 
 from collections.abc import Callable
+from typing import Literal
 
 from lung_srad.audio import Frontend
+from lung_srad.models.start import centre
 from lung_srad.models.vmamba import VMamba
 
 
@@ -17,10 +19,17 @@ def _dass(width: int, depths: tuple[int, ...], depth_rate: float) -> Callable[..
         frames: int = 1024,
         normalize: str = "cycle",
         resampler: str = "sinc",
+        start: Literal["official", "centred"] = "official",
     ) -> VMamba:
-        """Returns the backbone with random weights; ``drop_path`` grows linearly from 0 to this over the blocks."""
+        """Returns the backbone with random weights; ``drop_path`` grows linearly from 0 to this over the blocks.
+
+        ``start`` is how weights are drawn: as VMamba does, or so that a network learns sooner (:func:`centre`).
+        """
         frontend = Frontend(seconds=seconds, frames=frames, normalize=normalize, resampler=resampler)
-        return VMamba(width, depths, drop_path=drop_path, frontend=frontend)
+        backbone = VMamba(width, depths, drop_path=drop_path, frontend=frontend)
+        if start == "centred" and not backbone.patch_embed[0].weight.is_meta:
+            centre(backbone)
+        return backbone
 
     return build
 

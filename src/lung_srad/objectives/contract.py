@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -24,11 +25,13 @@ class Facts:
         width: length of the backbone's feature vector.
         class_counts: number of training cycles of each class.
         devices: number of devices among the training cycles; ``Batch.device`` is below it.
+        normal: index of the normal class.
     """
 
     width: int
     class_counts: tuple[int, ...]
     devices: int = 1
+    normal: int = 0
 
 
 @dataclass(frozen=True)
@@ -89,14 +92,25 @@ class Objective(nn.Module, ABC):
         """Returns the losses of one batch."""
 
 
-class ClassLoss(nn.Module):
-    """Cross-entropy over the samples of all processes, with weights ∝ 1/n per class, of sum one, if asked."""
+ClassWeights = bool | Literal["score"]
+"""Whether classes weigh the same (true), as often as they occur (false), or as in the Score ("score")."""
 
-    def __init__(self, class_counts: tuple[int, ...], class_weights: bool) -> None:
+
+class ClassLoss(nn.Module):
+    """Cross-entropy over the samples of all processes, with class weights of sum one if asked.
+
+    ``True``: ∝ 1/n per class. ``"score"``: normal cycles together weigh as much as abnormal ones together, whatever
+    their class, as in Score = (Sp + Se) / 2.
+    """
+
+    def __init__(self, facts: Facts, class_weights: ClassWeights) -> None:
         super().__init__()
-        counts = torch.tensor(class_counts, dtype=torch.float32)
-        weights = torch.where(counts > 0, 1 / counts, 0.0)  # a class without cycles weighs nothing
-        weights = weights / weights.sum() if class_weights else None
+        counts, shared = facts.class_counts, list(facts.class_counts)
+        if class_weights == "score":
+            abnormal = sum(counts) - counts[facts.normal]
+            shared = [count if label == facts.normal else abnormal for label, count in enumerate(counts)]
+        weights = torch.tensor([1 / all_ if own else 0.0 for own, all_ in zip(counts, shared, strict=True)])
+        weights = weights / weights.sum() if class_weights else None  # a class without cycles weighs nothing
         self.register_buffer("weights", weights, persistent=False)
 
     def forward(self, logits: Tensor, label: Tensor, step: Step) -> Tensor:

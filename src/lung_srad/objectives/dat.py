@@ -12,7 +12,7 @@ from lung_srad.datasets import Batch
 from lung_srad.errors import ConfigError, message
 from lung_srad.method import total_loss
 from lung_srad.models import Classifier
-from lung_srad.objectives.contract import ClassLoss, Facts, Losses, Objective, Step, at_least_float32
+from lung_srad.objectives.contract import ClassLoss, ClassWeights, Facts, Losses, Objective, Step, at_least_float32
 from lung_srad.objectives.passes import encode
 
 
@@ -35,7 +35,7 @@ class DomainAdversarial(Objective):
         ramp: Literal["published", "corrected"] = "published",
         coefficient: float = 1.0,
         weight: float = 1.0,
-        class_weights: bool = False,
+        class_weights: ClassWeights = False,
     ) -> None:
         super().__init__()
         if facts.devices < 2:
@@ -43,7 +43,7 @@ class DomainAdversarial(Objective):
             remedy = "add recordings of another device, fill the column device, or choose another objective"
             raise ConfigError(message("objective.name: dat", seen, "two or more, to be told apart", remedy))
         self.ramp, self.coefficient, self.weight = ramp, coefficient, weight
-        self.class_loss = ClassLoss(facts.class_counts, class_weights)
+        self.class_loss = ClassLoss(facts, class_weights)
         self.domain = nn.Sequential(nn.LayerNorm(facts.width), nn.Linear(facts.width, facts.devices))
 
     def forward(self, net: Classifier, batch: Batch, step: Step) -> Losses:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from lung_srad.datasets import Batch
 from lung_srad.method import total_loss
 from lung_srad.models import Classifier, drawn_depth
-from lung_srad.objectives.contract import ClassLoss, Facts, Losses, Objective, Step, at_least_float32
+from lung_srad.objectives.contract import ClassLoss, ClassWeights, Facts, Losses, Objective, Step, at_least_float32
 
 EPSILON = 1e-6  # added to the distances between patients before they divide
 
@@ -37,11 +37,11 @@ class PatientAlignment(Objective):
         lambda_pcsl: float = 50.0,
         lambda_gpal: float = 0.0005,
         weight: float = 1.0,
-        class_weights: bool = False,
+        class_weights: ClassWeights = False,
     ) -> None:
         super().__init__()
         self.weights = {"pcsl": weight * lambda_pcsl, "gpal": weight * lambda_gpal}
-        self.class_loss = ClassLoss(facts.class_counts, class_weights)
+        self.class_loss = ClassLoss(facts, class_weights)
         width = facts.width
         self.attention = nn.Linear(width, 1) if pooling == "attention" else None
         layers = nn.Linear(width, width), nn.LayerNorm(width), nn.ReLU(), nn.Linear(width, width)

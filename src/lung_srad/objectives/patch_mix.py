@@ -13,7 +13,7 @@ from lung_srad.datasets import Batch
 from lung_srad.errors import ConfigError, message
 from lung_srad.method import Mix, apply_mix, patch_mix_info_nce, project_pair, total_loss
 from lung_srad.models import Classifier, Side
-from lung_srad.objectives.contract import ClassLoss, Facts, Losses, Objective, Step, at_least_float32
+from lung_srad.objectives.contract import ClassLoss, ClassWeights, Facts, Losses, Objective, Step, at_least_float32
 from lung_srad.objectives.passes import AXES, draw_mix_for_all, encode, own_mix
 from lung_srad.objectives.projector import Projector
 
@@ -37,7 +37,7 @@ class PatchMix(Objective):
         temperature: float = 0.2,
         beta: float = 1.0,
         weight: float = 1.0,
-        class_weights: bool = False,
+        class_weights: ClassWeights = False,
     ) -> None:
         super().__init__()
         _check(axes, temperature, beta)
@@ -51,7 +51,7 @@ class PatchMix(Objective):
             "reduction": reduction,
             "lam": lam,
         }
-        self.class_loss = ClassLoss(facts.class_counts, class_weights)
+        self.class_loss = ClassLoss(facts, class_weights)
         self.projector = Projector(facts.width)
         self.projector.requires_grad_(train_projector)
 

@@ -6,7 +6,7 @@ from lung_srad.datasets import Batch
 from lung_srad.errors import ConfigError, message
 from lung_srad.method import apply_mix
 from lung_srad.models import Classifier
-from lung_srad.objectives.contract import ClassLoss, Facts, Losses, Objective, Step
+from lung_srad.objectives.contract import ClassLoss, ClassWeights, Facts, Losses, Objective, Step
 from lung_srad.objectives.passes import AXES, draw_mix_for_all, encode, own_mix
 
 
@@ -23,14 +23,14 @@ class PatchMixCrossEntropy(Objective):
         axis: Literal["time", "freq", "random"] = "random",
         beta: float = 1.0,
         lam: Literal["true", "drawn"] = "true",
-        class_weights: bool = False,
+        class_weights: ClassWeights = False,
     ) -> None:
         super().__init__()
         if not beta > 0:
             remedy = "the published system takes 1"
             raise ConfigError(message("objective.beta", repr(beta), "greater than 0", remedy))
         self.axis, self.beta, self.lam = axis, beta, lam
-        self.class_loss = ClassLoss(facts.class_counts, class_weights)
+        self.class_loss = ClassLoss(facts, class_weights)
 
     def forward(self, net: Classifier, batch: Batch, step: Step) -> Losses:
         """Returns the mixed cross-entropy as the only part, "ce", and the logits of the mixed samples."""

@@ -10,7 +10,7 @@ from lung_srad.datasets import Batch
 from lung_srad.errors import ConfigError, ShapeError, message
 from lung_srad.method import total_loss
 from lung_srad.models import Classifier
-from lung_srad.objectives.contract import ClassLoss, Facts, Losses, Objective, Step, at_least_float32
+from lung_srad.objectives.contract import ClassLoss, ClassWeights, Facts, Losses, Objective, Step, at_least_float32
 from lung_srad.objectives.passes import encode
 from lung_srad.objectives.projector import Projector
 
@@ -31,7 +31,7 @@ class StethoscopeContrast(Objective):
         views: Literal["published", "corrected"] = "published",
         temperature: float = 0.06,
         weight: float = 1.0,
-        class_weights: bool = False,
+        class_weights: ClassWeights = False,
     ) -> None:
         super().__init__()
         if not temperature > 0:
@@ -39,7 +39,7 @@ class StethoscopeContrast(Objective):
             raise ConfigError(message("objective.temperature", repr(temperature), "greater than 0", remedy))
         self.second_view = "first" if views == "published" else "clean"
         self.temperature, self.weight = temperature, weight
-        self.class_loss = ClassLoss(facts.class_counts, class_weights)
+        self.class_loss = ClassLoss(facts, class_weights)
         self.projector = Projector(facts.width)
 
     def forward(self, net: Classifier, batch: Batch, step: Step) -> Losses:

@@ -14,6 +14,7 @@ from lung_srad.datasets import Dataset, Prompt, TwoClass, prompt_index
 from lung_srad.errors import ConfigError, message, nearest
 from lung_srad.models import BACKBONES, Classifier, create_model, smooth
 from lung_srad.objectives import OBJECTIVES, Facts, Objective
+from lung_srad.runs.muon import Muon
 
 
 def check_preset(preset: Preset) -> None:
@@ -45,15 +46,19 @@ def build_model(preset: Preset, num_classes: int) -> Classifier:
     return net
 
 
-def build_objective(preset: Preset, net: Classifier, class_counts: tuple[int, ...], devices: int = 1) -> Objective:
-    """Returns the preset's objective for a model, the number of training cycles per class, and that of devices."""
+def build_objective(
+    preset: Preset, net: Classifier, class_counts: tuple[int, ...], devices: int = 1, normal: int = 0
+) -> Objective:
+    """Returns the preset's objective for a model, the training cycles per class, the devices and the normal class."""
     options = _options("objective", preset.objective, OBJECTIVES)
-    return OBJECTIVES[preset.objective.name](Facts(net.backbone.width, class_counts, devices), **options)
+    return OBJECTIVES[preset.objective.name](Facts(net.backbone.width, class_counts, devices, normal), **options)
 
 
 def build_optimizer(preset: Preset, net: Classifier, objective: Objective) -> torch.optim.Optimizer:
     """Returns the preset's optimiser over every trainable parameter of the model and of the objective."""
     settings = preset.optimizer
+    if settings.name == "muon":
+        return Muon((net, objective), settings.learning_rate, settings.weight_decay)
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.name]
     parameters = [p for module in (net, objective) for p in module.parameters() if p.requires_grad]
     return kind(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)

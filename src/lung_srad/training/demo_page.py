@@ -35,6 +35,9 @@ SMALL_FIGURES = (
     "are 95 % intervals over test patients, drawn again with replacement: how far a figure would move with other ones."
 )
 _SHOWN = 4  # recordings
+SHIPPED_START = (
+    "the weights that ship (trained on other simulated patients, as the paper's systems start from AudioSet)"
+)
 _REAL = """\
 lung-srad check icbhi:ICBHI_final_database
 lung-srad train dass_finetuning lung_srad --data icbhi:ICBHI_final_database --weights DASS_medium_v2.pth --seeds 1-5
@@ -254,9 +257,10 @@ def _made(story: Story) -> Section:
     for run in story.runs:
         minutes = sum(entry["train_s"] + entry["score_s"] for entry in run.headline.read_timing()) / 60
         rows.append(f"{run.config().title}, seed {run.facts()['seed']}: {minutes:.1f} minutes of training, {run.path}")
-    preset = story.presets[0]
+    preset, start = story.presets[0], story.runs[0].facts()["start"]
+    begun = "random weights" if start["weights"] == "random" else SHIPPED_START
     said = (
-        f"Both systems: {preset.backbone.name}, random weights, profile {preset.profile}, {preset.training.epochs} "
+        f"Both systems: {preset.backbone.name}, from {begun}, profile {preset.profile}, {preset.training.epochs} "
         "epochs over the same cycles. The corpus, every run with its log, weights and predictions, and the table as "
         "CSV lie beside this page."
     )

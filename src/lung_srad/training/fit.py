@@ -207,7 +207,7 @@ class _Run:
     def _phase(self, job: Job, folder: PhaseFolder, net: Classifier, part: str, scored: list[str]) -> Phase:
         with _seeded(self.seed, "objective"):
             counts, devices = job.corpus.class_counts(part), len(job.corpus.devices)
-            objective = build_objective(self.preset, net, counts, devices)
+            objective = build_objective(self.preset, net, counts, devices, self.dataset.normal)
         return Phase(job, folder, net, objective.to(self.world.device), part=part, scored=scored)
 
     def _keep(self, phase: Phase, path: Path) -> None:

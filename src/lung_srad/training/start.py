@@ -1,4 +1,4 @@
-"""Where a run starts: random weights, an official checkpoint, a folder of such, or another run."""
+"""Where a run starts: random weights, an official checkpoint, a folder of such, another run, or weights that ship."""
 
 import os
 from collections.abc import Iterable
@@ -11,6 +11,7 @@ from lung_srad.files import sha256
 from lung_srad.models import CATALOGUE, Classifier, load_weights
 from lung_srad.models.weights import hub_file
 from lung_srad.runs import RunFolder, load_model
+from lung_srad.runs.shipped import is_shipped, shipped_weights
 
 RANDOM = "random"  # said aloud: random weights, whatever the environment says
 
@@ -28,7 +29,7 @@ def starting_point(start_from: str | Path | None, backbone: str) -> str | Path |
     if not given or str(given) == RANDOM:
         return None
     path, official = Path(given), CATALOGUE.get(backbone)
-    if official is None or not path.is_dir() or hub_file(path) or RunFolder(path).started:
+    if official is None or is_shipped(given) or not path.is_dir() or hub_file(path) or RunFolder(path).started:
         return given
     if found := official.within(path):
         return found
@@ -54,7 +55,7 @@ def require_start(presets: Iterable[Preset], start_from: str | Path | None) -> N
 
 
 def start_weights(net: Classifier, start_from: str | Path | None, class_names: tuple[str, ...]) -> dict[str, Any]:
-    """Fills a model from an official checkpoint or a run, and returns what was loaded, for the provenance.
+    """Fills a model from an official checkpoint, a run or weights that ship; returns what was loaded, to be kept.
 
     The head of a run is taken over where its classes are the same.
 
@@ -65,20 +66,24 @@ def start_weights(net: Classifier, start_from: str | Path | None, class_names: t
     if start_from is None:
         return {"weights": "random"}
     folder = RunFolder(Path(start_from))
-    if not folder.path.is_dir() or hub_file(folder.path):
+    if is_shipped(start_from):
+        weights = shipped_weights(str(start_from))[0]
+    elif not folder.path.is_dir() or hub_file(folder.path):
         report = load_weights(net, start_from)
         taken = {"loaded": report.loaded, "head": report.head, "notes": list(report.notes)}
         return {"weights": "checkpoint", "sha256": report.sha256, **taken}
-    folder.require()
-    model = load_model(folder.weights)
+    else:
+        folder.require()
+        weights = folder.weights
+    model = load_model(weights)
     own, theirs, head = net.state_dict(), model.net.state_dict(), f"{net.backbone.head_name}."
     if model.class_names != class_names:
         theirs |= {key: value for key, value in own.items() if key.startswith(head)}
     if {key: value.shape for key, value in own.items()} != {key: value.shape for key, value in theirs.items()}:
         seen = f"weights of {model.preset.backbone.name}"
-        raise RunError(message(folder.path, seen, "a run of the same backbone", "choose another run or preset"))
+        raise RunError(message(weights, seen, "a run of the same backbone", "choose another run or preset"))
     net.load_state_dict(theirs)
     same = model.class_names == class_names
     taken = {"loaded": sum(same or not key.startswith(head) for key in own), "head": "loaded" if same else "left out"}
     stamp = {"synthetic": True} if model.synthetic else {}
-    return {"weights": "run", "sha256": sha256(folder.weights), **taken, **stamp}
+    return {"weights": "run", "sha256": sha256(weights), **taken, **stamp}
