@@ -84,7 +84,7 @@ STRINGS = {"lam": '"true"'}  # true without quotes is no string
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_every_objective_is_built_from_a_preset(name):
-    options = {key: STRINGS.get(key, value) for key, value in OPTIONS[name].items()}
+    options = {key: STRINGS.get(key, value) for key, value in OPTIONS.get(name, {}).items()}
     changes = [f"objective.{key}={value}" for key, value in {"name": name, **options}.items()]
     preset = load_preset("dass_finetuning", profile="small", overrides=["backbone.frames=32", *changes])
     check_preset(preset)

@@ -6,6 +6,7 @@ from typer.testing import CliRunner
 from lung_srad.cli import app
 from lung_srad.config import load_preset, preset_names
 from lung_srad.models import CATALOGUE
+from lung_srad.preset_files import ensemble_names
 from lung_srad.runs import network_size, printed_score
 
 PARAMETERS = {  # with a head for four classes
@@ -44,10 +45,12 @@ def test_the_long_list_has_every_system_and_says_where_its_weights_are():
     listed = CliRunner().invoke(app, ["presets", "--long"])
     assert listed.exit_code == 0, listed.output
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in listed.stdout.splitlines() if "|" in line]
-    assert [row[0] for row in rows[2:]] == [*preset_names(), "bts_ensemble"]
-    assert {row[2]: int(row[3].replace(",", "")) for row in rows[2:-1] if row[0] != "pafa_2class"} == PARAMETERS
-    for official in CATALOGUE.values():
-        assert str(official) in listed.stdout
+    found = {row[0]: row for row in rows[2:]}
+    assert list(found) == [*preset_names(), *ensemble_names()]
+    assert found["lung_srad"][1:4] == ["Lung-SRAD", "dass_medium", "48,246,052"]
+    assert found["bts_ensemble"][2:] == ["seeds of bts", "–", "–", "65.69"]
+    for name in PARAMETERS:
+        assert str(CATALOGUE[name]) in listed.stdout
     assert "--weights FOLDER" in listed.stdout
     small = CliRunner().invoke(app, ["presets", "--long", "--profile=small"]).stdout
     assert "dass_tiny" in small

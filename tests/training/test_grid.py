@@ -14,6 +14,7 @@ from lung_srad.cli import app
 from lung_srad.datasets import Table
 from lung_srad.errors import ConfigError, RunError
 from lung_srad.evaluation import patient_intervals, read_predictions
+from lung_srad.preset_files import ensemble_names, preset_names
 from lung_srad.runs import RunFolder
 from lung_srad.training import find_runs, results_table, run_grid
 
@@ -272,9 +273,9 @@ def test_wrong_words_end_in_one_message(train, tmp_path, words, code, text):
 
 def test_presets_lists_prints_and_resolves():
     listed = RUN.invoke(app, ["presets"]).stdout
-    assert len(listed.splitlines()) == 17
-    assert "64.48" in listed
-    assert listed.splitlines()[-1].split() == ["bts_ensemble", "BTS++", "printed", "Score", "65.69"]
+    rows = {line.split()[0]: line.split()[-1] for line in listed.splitlines()}
+    assert list(rows) == [*preset_names(), *ensemble_names()]
+    assert (rows["lung_srad"], rows["bts_ensemble"]) == ("64.48", "65.69")
     assert RUN.invoke(app, ["presets", "bts_ensemble"]).stdout.startswith("# Table 1: BTS++")
     assert RUN.invoke(app, ["presets", "bts", "--long"]).exit_code == 2
     assert RUN.invoke(app, ["presets", "lung_srad"]).stdout.startswith("# Table 2, row 6")

@@ -58,7 +58,9 @@ def test_a_folder_without_the_file_says_which_one_it_wants(tmp_path):
 @pytest.mark.parametrize("name", preset_names())
 def test_a_system_without_its_weights_is_one_message(name, files, monkeypatch):
     preset = load_preset(name)
-    official = CATALOGUE[preset.backbone.name]
+    official = CATALOGUE.get(preset.backbone.name)
+    if official is None:
+        pytest.skip("it starts from random weights")
     with pytest.raises(WeightsError, match=f"{name}: no weights to start from; it starts from ") as caught:
         require_start([preset], None)
     for text in (official.file, official.page, official.size, official.licence, "--weights", "random", "small"):
