@@ -13,9 +13,10 @@ COUNTS = (3, 2, 1, 1)
 
 
 def build(name="lung_srad", *overrides):
-    preset = load_preset(name, profile="small", overrides=["backbone.frames=32", *overrides])
+    short = ["backbone.frames=32"] if "frames" in load_preset(name).backbone.options else []
+    preset = load_preset(name, profile="small", overrides=[*short, *overrides])
     net = build_model(preset, len(COUNTS))
-    objective = build_objective(preset, net, COUNTS)
+    objective = build_objective(preset, net, COUNTS, devices=2)
     return preset, net, objective, build_optimizer(preset, net, objective)
 
 
@@ -31,7 +32,9 @@ def test_every_system_becomes_objects(name):
 
 @pytest.mark.parametrize(("reading", "kind"), [("paper", torch.optim.Adam), ("code", torch.optim.AdamW)])
 def test_the_optimiser_has_every_parameter_that_is_to_be_trained(reading, kind):
-    _, net, objective, optimizer = build("lung_srad", f"reading={reading}")
+    name = load_preset("lung_srad", overrides=[f"reading={reading}"]).optimizer.name  # the profile has one of its own
+    changes = [f"reading={reading}", f"optimizer.name={name}", "optimizer.weight_decay=1e-6"]
+    _, net, objective, optimizer = build("lung_srad", *changes)
     assert type(optimizer) is kind
     held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     assert held >= {id(parameter) for parameter in net.parameters()}

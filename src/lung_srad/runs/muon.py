@@ -86,7 +86,7 @@ def _matrices(module: nn.Module) -> Iterable[nn.Parameter]:
     """Yields the weights that are products' matrices: of linear layers and dense convolutions, but for the head."""
     for name, layer in module.named_modules():
         dense = isinstance(layer, nn.Linear) or (isinstance(layer, nn.Conv2d) and layer.groups == 1)
-        if dense and name != "head" and layer.weight.requires_grad:
+        if dense and name.partition(".")[0] != "head" and layer.weight.requires_grad:
             yield layer.weight
         stacked = getattr(layer, "x_proj_weight", None)  # of SS2D: a matrix per direction
         if isinstance(stacked, nn.Parameter) and stacked.requires_grad:
