@@ -18,9 +18,21 @@ from lung_srad.config import (
     shown,
 )
 from lung_srad.errors import ConfigError
+from lung_srad.literature import load_ensemble
 from lung_srad.runs import check_preset
+from lung_srad.shipped import ensemble_names
 
 TABLE_2 = {"dass_finetuning", "dass_smoothing", "dass_ast_mix", "dass_freq_mix", "dass_time_mix", "lung_srad"}
+OTHERS = {"ast_finetuning", "ast_patch_mix_cl", "sg_scl", "lung_adapter", "bts", "pafa"}  # of Table 1
+BESIDE = {"dat", "clap_audio", "beats_finetuning", "pafa_2class"}  # in no table of four classes
+SMALL = {  # backbone of a preset -> that of --profile small
+    "dass_medium": "dass_tiny",
+    "ast": "ast_tiny",
+    "ast_adapter": "ast_adapter_tiny",
+    "beats": "beats_tiny",
+    "clap": "clap_tiny",
+    "clap_audio": "clap_audio_tiny",
+}
 ROWS = READINGS["paper"]
 
 
@@ -57,13 +69,14 @@ def write(tmp_path):
 # --- what ships
 
 
-def test_the_systems_of_table_2_ship():
-    assert set(preset_names()) >= TABLE_2
+def test_the_systems_of_both_tables_ship():
+    assert set(preset_names()) == TABLE_2 | OTHERS | BESIDE
+    assert ensemble_names() == ["bts_ensemble"]
     assert "small" in profile_names()
 
 
 @pytest.mark.parametrize("reading", READINGS)
-@pytest.mark.parametrize("name", preset_names())
+@pytest.mark.parametrize("name", sorted(TABLE_2))
 def test_every_shipped_preset_resolves_in_both_readings(name, reading):
     preset = load_preset(name, overrides=[f"reading={reading}"])
     check_preset(preset)
@@ -72,6 +85,38 @@ def test_every_shipped_preset_resolves_in_both_readings(name, reading):
     for row, value in READINGS[reading].items():
         assert value_at(preset, row) == (value if uses(preset, row) else None), row
     assert preset.overrides == [f"reading={reading}"]
+
+
+@pytest.mark.parametrize("name", sorted(OTHERS | BESIDE))
+def test_a_system_with_one_published_form_is_the_same_in_every_reading(name, tmp_path):
+    """Its values may be those of a reading (adam, half_step): they are its own all the same."""
+    preset = load_preset(name)
+    check_preset(preset)
+    assert preset.reading == "own"
+    assert all(value_at(preset, row) is not None for row in ROWS if uses(preset, row))
+    path = tmp_path / "mine.toml"
+    path.write_text(dump_preset(preset))
+    for source in (name, path):
+        for reading in READINGS:
+            assert load_preset(source, overrides=[f"reading={reading}"]) == preset
+            assert load_preset(source, overrides=[f'reading="{reading}"']) == preset
+        with pytest.raises(ConfigError, match=r"reading = 'both'; Input should be 'paper', 'code' or 'own'"):
+            load_preset(source, overrides=["reading=both"])
+
+
+def test_the_published_form_is_what_the_systems_start_from():
+    """DECISIONS: published-forms. A bug of the public code is in what is printed, so it is in the preset."""
+    options = {
+        "backbone.positions": ("published", {"ast_finetuning", "ast_patch_mix_cl", "sg_scl", "dat", "lung_adapter"}),
+        "backbone.scaling": ("published", {"pafa", "pafa_2class", "beats_finetuning"}),
+        "backbone.location": ("published", {"bts"}),
+        "objective.views": ("published", {"sg_scl"}),
+        "objective.ramp": ("published", {"dat"}),
+    }
+    for row, (value, systems) in options.items():
+        table, key = row.split(".")
+        found = {name: getattr(load_preset(name), table).options.get(key) for name in preset_names()}
+        assert {name: each for name, each in found.items() if each is not None} == dict.fromkeys(systems, value)
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -103,16 +148,57 @@ def test_the_file_shows_every_key_it_has(name):
         assert not uses(preset, row) or re.search(rf"^(# )?{key} = ", text, re.MULTILINE), key
 
 
-def test_the_printed_figures_are_those_of_the_paper():
-    scores = {name: load_preset(name).printed.four_class.score for name in TABLE_2}
-    assert scores == {
+def test_the_printed_figures_are_those_of_the_literature():
+    printed = {name: load_preset(name).printed for name in preset_names()}
+    printed |= {name: load_ensemble(name).printed for name in ensemble_names()}
+    assert all(each.source for each in printed.values())
+    four = {name: each.four_class.score for name, each in printed.items() if each.four_class}
+    two = {name: each.two_class.score for name, each in printed.items() if each.two_class}
+    assert four == {
+        "ast_finetuning": 59.55,
+        "ast_patch_mix_cl": 62.37,
+        "sg_scl": 61.71,
+        "lung_adapter": 62.40,
+        "bts": 63.54,
+        "pafa": 64.84,
+        "bts_ensemble": 65.69,
         "dass_finetuning": 61.06,
         "dass_smoothing": 62.22,
         "dass_ast_mix": 62.42,
         "dass_freq_mix": 63.18,
         "dass_time_mix": 62.83,
         "lung_srad": 64.48,
+        "dat": 59.81,
+        "clap_audio": 62.56,
+        "beats_finetuning": 63.49,
     }
+    assert two == {
+        "ast_finetuning": 66.77,
+        "ast_patch_mix_cl": 68.71,
+        "sg_scl": 68.93,
+        "pafa_2class": 72.08,
+        "dass_finetuning": 68.20,
+        "dass_smoothing": 68.40,
+        "lung_srad": 72.57,
+        "beats_finetuning": 70.76,
+    }
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_printed_figures_that_do_not_add_up_have_a_note_that_does_the_sum(name):
+    printed = load_preset(name).printed
+    for figures, note in ((printed.four_class, printed.note), (printed.two_class, printed.two_class_note)):
+        if figures is not None and abs((figures.sp + figures.se) / 2 - figures.score) > 0.015:
+            assert f"{(figures.sp + figures.se) / 2 + 1e-9:.2f}" in note  # half a hundredth goes up
+
+
+def test_an_ensemble_trains_nothing():
+    ensemble = load_ensemble("bts_ensemble")
+    assert (ensemble.members, ensemble.size) == ("bts", 30)
+    with pytest.raises(ConfigError, match=r"'bts_ensemble' is an ensemble, which trains nothing; .*lung-srad presets"):
+        load_preset("bts_ensemble")
+    with pytest.raises(ConfigError, match=r"ensemble: 'bts_ensembel'; shipped: .*did you mean 'bts_ensemble'"):
+        load_ensemble("bts_ensembel")
 
 
 # --- changes
@@ -155,6 +241,31 @@ def test_a_profile_changes_what_it_names_and_no_more():
     assert not load_preset("lung_srad", profile="small", overrides=["reading=code"]).optimizer.half_step
     assert small.smoothing == plain.smoothing
     assert small.objective.options == plain.objective.options | {"class_weights": "score"}
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_the_small_profile_takes_the_small_backbone_of_each_family(name):
+    plain, small = load_preset(name), load_preset(name, profile="small")
+    check_preset(small)
+    assert small.backbone.name == SMALL[plain.backbone.name]
+    assert small.backbone.options.keys() == plain.backbone.options.keys()  # nothing that the family does not know
+    assert small.objective.options == plain.objective.options | {"class_weights": "score"}
+    assert (small.optimizer.half_step, small.training.batch_size) == (False, 32)
+
+
+def test_a_profile_keeps_to_a_backbone_that_is_small_already(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(dump_preset(load_preset("bts", overrides=["backbone.name=clap_tiny"])))
+    assert load_preset(path, profile="small").backbone.name == "clap_tiny"
+
+
+def test_a_profile_refuses_a_backbone_that_it_has_nothing_for(write):
+    path = write(r'^name = "dass_medium"', 'name = "dass_huge"')
+    words = r"profile small: has nothing for the backbone 'dass_huge'; it has a table for dass_medium, .*; take one"
+    with pytest.raises(ConfigError, match=words):
+        load_preset(path, profile="small")
+    with pytest.raises(ConfigError, match="has nothing for the backbone None"):
+        load_preset(write(r"^\[backbone\]", "[other]"), profile="small")
 
 
 def test_an_override_comes_after_the_profile_and_both_are_recorded(tmp_path):
@@ -217,7 +328,8 @@ def test_a_preset_cannot_be_changed_after_the_fact():
         ("smoothing.site=d", r"smoothing.site = 'd'; Input should be 'a', 'b' or 'c'"),
         ("augment.probability=1.5", r"augment.probability = 1.5; .*less than or equal to 1"),
         ("optimizer.name=sgd", r"optimizer.name = 'sgd'; Input should be 'adam', 'adamw' or 'muon'"),
-        ("reading=both", r"reading = 'both'; Input should be 'paper' or 'code'"),
+        ("reading=both", r"reading = 'both'; Input should be 'paper', 'code' or 'own'"),
+        ("reading=own", r"'smoothing.site' is missing \(and \d more\); every preset is whole"),
         ("reading=[1]", r"reading = \[1\]"),
         ("objective=patch_mix", r"objective = 'patch_mix'; .*Part"),
         ("training=3", r"training = 3"),

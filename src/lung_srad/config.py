@@ -2,14 +2,13 @@
 
 A preset file is whole: there is no inheritance. Three things may change it, in this order, and all are recorded:
 a profile (a shipped set of overrides), ``--set key=value``, and ``reading``, which fills every key of
-:data:`READINGS` that the file leaves out.
+:data:`READINGS` that the file leaves out. A system with one published form has ``reading = "own"``: its file leaves
+nothing out, and another reading changes nothing.
 """
 
 import reprlib
 import tomllib
-from collections.abc import Iterable, Mapping
-from importlib import resources
-from importlib.resources.abc import Traversable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +16,10 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lung_srad.errors import ConfigError, message, nearest
+from lung_srad.literature import NAME, Printed, Strict
+from lung_srad.shipped import parse_toml, preset_text, profile_for, read_profile, read_text
+from lung_srad.shipped import preset_names as preset_names  # what ships is asked for here
+from lung_srad.shipped import profile_names as profile_names
 
 _ROWS: dict[str, tuple[Any, Any]] = {  # key: (the paper, the public pre-release); DECISIONS.md, table
     "objective.stop_gradient": ("mixed", "original"),
@@ -36,11 +39,6 @@ _ROWS: dict[str, tuple[Any, Any]] = {  # key: (the paper, the public pre-release
 READINGS: dict[str, dict[str, Any]] = {
     name: {key: values[column] for key, values in _ROWS.items()} for column, name in enumerate(("paper", "code"))
 }
-NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"  # what a folder may be called
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
 
 class Part(BaseModel):
@@ -55,37 +53,17 @@ class Part(BaseModel):
         return dict(self.model_extra or {})
 
 
-class Figures(_Strict):
-    """Printed scores in per cent; a standard deviation is over seeds."""
-
-    sp: float
-    se: float
-    score: float
-    sp_std: float | None = None
-    se_std: float | None = None
-    score_std: float | None = None
-
-
-class Printed(_Strict):
-    """What the literature prints for a system, and where."""
-
-    source: str
-    four_class: Figures
-    two_class: Figures | None = None
-    note: str = ""
-
-
-class Smoothing(_Strict):
+class Smoothing(Strict):
     """Spectral-aware regularisation (paper §3.4); stages and blocks count from zero."""
 
     site: Literal["a", "b", "c"]
     stage: int = Field(2, ge=0)
-    blocks: list[int] = [2, 3]
+    blocks: list[int] = Field([2, 3])
     kernel_size: int = Field(5, ge=1)
     sigma: float = Field(3.0, gt=0)
 
 
-class Augment(_Strict):
+class Augment(Strict):
     """SpecAugment: masks per axis, their largest widths (frames, mel bins), and how often a cycle gets any.
 
     ``per`` says what masks are drawn for: each cycle, or a whole batch, whose cycles then share them. ``roll`` turns
@@ -100,7 +78,7 @@ class Augment(_Strict):
     roll: bool = False
 
 
-class Optimizer(_Strict):
+class Optimizer(Strict):
     """Optimiser and schedule: a cosine per epoch from ``learning_rate`` to ``learning_rate * final_fraction``.
 
     ``warmup_steps`` steps lead up to it linearly; the published schedule has none. ``muon`` is for random weights.
@@ -114,10 +92,11 @@ class Optimizer(_Strict):
     warmup_steps: int = Field(0, ge=0)
 
 
-class Training(_Strict):
+class Training(Strict):
     """Length and size of a run. ``batch_size`` is per process; ``checkpoint_every`` counts steps.
 
-    ``refit`` trains a second time, on all training patients, for the epoch that the first run chose.
+    ``refit`` trains a second time, on all training patients, for the epoch that the first run chose. ``two_class``
+    makes one class of everything that is not normal.
     """
 
     epochs: int = Field(50, ge=1)
@@ -127,19 +106,20 @@ class Training(_Strict):
     checkpoint_every: int = Field(50, ge=1)
     validation_fraction: float = Field(0.2, gt=0, lt=1)
     refit: bool = True
+    two_class: bool = False
     workers: int = Field(0, ge=0)
     tensorboard: bool = False
     silent: Literal["refuse", "skip"] = "refuse"
 
 
-class Preset(_Strict):
+class Preset(Strict):
     """One system, ready to run."""
 
     name: str = Field(pattern=NAME)
     title: str
-    reading: Literal["paper", "code"] = "paper"
+    reading: Literal["paper", "code", "own"] = "paper"
     profile: str | None = Field(None, pattern=NAME)
-    overrides: list[str] = []
+    overrides: list[str] = Field([])
     printed: Printed | None = None
     backbone: Part
     smoothing: Smoothing | None = None
@@ -149,29 +129,6 @@ class Preset(_Strict):
     training: Training
 
 
-def preset_names() -> list[str]:
-    """Returns the names of the shipped presets."""
-    return sorted(file.name.removesuffix(".toml") for file in _shipped("").iterdir() if file.name.endswith(".toml"))
-
-
-def profile_names() -> list[str]:
-    """Returns the names of the shipped profiles."""
-    return sorted(file.name.removesuffix(".toml") for file in _shipped("profiles").iterdir())
-
-
-def preset_text(name: str) -> str:
-    """Returns a shipped preset's file, comments included.
-
-    Raises:
-        ConfigError: no such preset.
-    """
-    if name not in preset_names():
-        allowed = f"shipped: {', '.join(preset_names())}"
-        remedy = f"{nearest(name, preset_names())} or give the path of a .toml file"
-        raise ConfigError(message("preset", repr(name), allowed, remedy))
-    return _shipped(f"{name}.toml").read_text(encoding="utf-8")
-
-
 def load_preset(source: str | Path, *, profile: str | None = None, overrides: Iterable[str] = ()) -> Preset:
     """Returns a preset by shipped name or path, with a profile and ``key=value`` overrides applied.
 
@@ -179,18 +136,22 @@ def load_preset(source: str | Path, *, profile: str | None = None, overrides: It
         ConfigError: no such preset, file, profile or key, or a value that is not allowed.
     """
     if str(source).endswith(".toml"):
-        data, where = _parse(_read(Path(source)), str(source)), str(source)
+        data, where = parse_toml(read_text(Path(source)), str(source)), str(source)
     else:
-        data, where = _parse(preset_text(str(source)), str(source)), f"{source}.toml"
+        data, where = parse_toml(preset_text(str(source)), str(source)), f"{source}.toml"
     if profile is not None:
         data["profile"] = profile
-        for key, value in _flat(_profile(profile)).items():
+        backbone = data.get("backbone")
+        for key, value in _flat(profile_for(profile, backbone.get("name") if isinstance(backbone, dict) else None)):
             _assign(data, key, value)
     for text in overrides:
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
             raise ConfigError(message("--set", repr(text), "key=value, e.g. training.epochs=10", "add the value"))
-        _override(data, key.strip(), _value(value.strip()))
+        key, value = key.strip(), _value(value.strip())
+        if key == "reading" and data.get("reading") == "own" and value in list(READINGS):
+            continue  # DECISIONS: one-form
+        _override(data, key, value)
         recorded = data.setdefault("overrides", [])
         if isinstance(recorded, list):  # anything else is refused below
             recorded.append(text)
@@ -214,6 +175,11 @@ def dump_preset(preset: Preset) -> str:
     return tomli_w.dumps(preset.model_dump(exclude_none=True))
 
 
+def settings(preset: Preset) -> dict[str, Any]:
+    """Returns what a run depends on: everything but what the system is called and what is printed of it."""
+    return preset.model_dump(exclude={"title", "printed"})
+
+
 def shown(value: object) -> str:
     """Returns a value as errors show it: cut where it is long, also where it is nested deeply."""
     return _SHORT.repr(value)
@@ -223,37 +189,13 @@ _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
 
 
-def _shipped(name: str) -> Traversable:
-    return resources.files("lung_srad").joinpath("presets", *name.split("/") if name else ())
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a path with a zero byte
-        seen = f"cannot be read ({getattr(error, 'strerror', None) or error})"
-        raise ConfigError(message(path, seen, "a TOML file in UTF-8", "check the path")) from error
-
-
-def _parse(text: str, where: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(message(where, f"not TOML: {error}", "a preset in TOML", "mend that line")) from error
-
-
-def _profile(name: str) -> dict[str, Any]:
-    if name not in profile_names():
-        allowed = f"shipped: {', '.join(profile_names())}"
-        raise ConfigError(message("profile", repr(name), allowed, nearest(name, profile_names())))
-    return _parse(_shipped(f"profiles/{name}.toml").read_text(encoding="utf-8"), name)
-
-
-def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def _flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields every key with a value, its tables in front of it."""
     for key, value in data.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
-    return flat
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
 
 
 def _value(text: str) -> Any:
@@ -277,7 +219,7 @@ def _override(data: dict[str, Any], key: str, value: Any) -> None:
             if isinstance(data.get(table), dict) and data[table].get(name) == filled:
                 del data[table][name]
         if isinstance(data.get("profile"), str):  # what a profile says of these keys stays
-            for row, own in _flat(_profile(data["profile"])).items():
+            for row, own in _flat(read_profile(data["profile"])):
                 if row in _ROWS:
                     _assign(data, row, own)
     _assign(data, key, value)
@@ -296,6 +238,8 @@ def _fill_reading(data: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a copy with the reading's keys filled in where a table that uses them leaves them out."""
     data = {key: dict(value) if isinstance(value, Mapping) else value for key, value in data.items()}
     reading = data.get("reading", "paper")
+    if reading == "own":
+        return data
     known = isinstance(reading, str) and reading in READINGS  # another one is refused later, and alone
     for row, value in READINGS[reading if known else "paper"].items():
         table, key = row.split(".")

@@ -34,6 +34,23 @@ def test_cycles_hold_what_the_names_and_files_say(corpus):
     assert {cycle.patient for cycle in test} == {"104"}
 
 
+def test_cycles_hold_what_is_listed_of_their_patients(corpus):
+    assert {(c.age, c.sex, c.listed_site) for c in ICBHI(corpus).cycles()} == {(None, "", "")}
+    (corpus / "metadata.txt").write_text("101\t3\tF\tNA\t19\t99\tPr\n102\t70\tM\t33\tNA\tNA\tNA\n104\tNA\tNA\n")
+    data = ICBHI(corpus)
+    known = {cycle.patient: (cycle.age, cycle.sex, cycle.listed_site, cycle.site) for cycle in data.cycles()}
+    nothing = (None, "", "")
+    assert known == {
+        "101": (3.0, "F", "Pr", "Al"),
+        "102": (70.0, "M", "", "Ar"),
+        "103": (*nothing, "Tc"),
+        "104": (*nothing, "Pl"),
+    }
+    report = data.validate(audio=False)
+    assert report.ok
+    assert [notice for notice in report.notices if "metadata.txt" in notice] != []
+
+
 def test_a_clean_corpus_has_no_defect(corpus):
     (sounds(corpus) / ".DS_Store").write_bytes(b"\0")
     steps = []

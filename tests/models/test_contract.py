@@ -41,7 +41,7 @@ class TokenModel(Backbone):
         return tokens.mean(1)
 
 
-LARGE = {"ast", "ast_adapter", "beats"}  # too large for every step here; NAME_tiny is the same code
+LARGE = {"ast", "ast_adapter", "beats", "clap", "clap_audio"}  # too large for every step here; NAME_tiny is the same
 BUILD: dict[str, Callable[[], Backbone]] = {
     **{name: build for name, build in BACKBONES.items() if name not in LARGE},
     "token_model": TokenModel,
@@ -156,7 +156,7 @@ def test_a_state_dict_goes_round_inside_another_module(net: Classifier):
 @torch.no_grad()
 def test_float64_agrees_with_float32(net: Classifier, features: Tensor):
     double = copy.deepcopy(net).to(torch.float64)
-    assert {x.dtype for x in double.state_dict().values()} == {torch.float64}
+    assert {x.dtype for x in double.state_dict().values() if x.is_floating_point()} == {torch.float64}
     logits = double(features.double())
     assert logits.dtype == torch.float64
     torch.testing.assert_close(net(features).double(), logits, rtol=1e-5, atol=1e-5)
@@ -270,6 +270,9 @@ def test_depth_can_be_drawn_ahead_of_every_backbone(net: Classifier, features: T
     twin = copy.deepcopy(net).train()
     keep = draw_depth(twin.backbone, 3, torch.Generator().manual_seed(4))
     assert keep.shape[1:] == (3,)
+    answers = []
     with drawn_depth(twin.backbone, keep):
-        once, twice = twin(features), twin(features)
-    assert torch.equal(once, twice)
+        for _ in range(2):
+            torch.manual_seed(5)  # dropout, where there is any, asks torch's own generator
+            answers.append(twin(features))
+    assert torch.equal(*answers)

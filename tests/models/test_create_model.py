@@ -18,6 +18,10 @@ PARAMETERS = {  # with a 4-way head
     "ast_adapter": 85_984_512 + 2_436_100,
     "beats_tiny": 434_696,
     "beats": 90_314_868,
+    "clap_tiny": 1_567_527,
+    "clap": 153_496_988,
+    "clap_audio_tiny": 1_447_399,
+    "clap_audio": 28_192_924,
 }
 
 

@@ -13,9 +13,10 @@ COUNTS = (3, 2, 1, 1)
 
 
 def build(name="lung_srad", *overrides):
-    preset = load_preset(name, profile="small", overrides=["backbone.frames=32", *overrides])
+    short = ["backbone.frames=32"] if "frames" in load_preset(name).backbone.options else []
+    preset = load_preset(name, profile="small", overrides=[*short, *overrides])
     net = build_model(preset, len(COUNTS))
-    objective = build_objective(preset, net, COUNTS)
+    objective = build_objective(preset, net, COUNTS, devices=2)
     return preset, net, objective, build_optimizer(preset, net, objective)
 
 

@@ -20,7 +20,7 @@ from lung_srad.models import create_model
 from lung_srad.runs import RunFolder, load_model
 from lung_srad.runs.state import read_tensors
 from lung_srad.training import evaluate, fit, run_name, score
-from lung_srad.training.fit import start_weights
+from lung_srad.training.start import start_weights
 
 EPOCHS = 3
 THREE = f"training.epochs={EPOCHS}"
@@ -449,7 +449,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(datase
 
 
 def test_answers_that_are_not_finite_are_no_silence(dataset, preset, tmp_path, monkeypatch):
-    monkeypatch.setattr("lung_srad.models.Classifier.forward", lambda net, x: x.new_full((len(x), 3), torch.nan))
+    monkeypatch.setattr("lung_srad.models.Classifier.forward", lambda net, x, side: x.new_full((len(x), 3), torch.nan))
     monkeypatch.setattr("lung_srad.training.phase.Phase._train", lambda phase, epoch, progress, log: progress)
     with pytest.raises(RunError, match="answers for 'validation' are not finite"):
         fit(preset("dass_finetuning"), dataset, out=tmp_path)

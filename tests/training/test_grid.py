@@ -272,8 +272,11 @@ def test_wrong_words_end_in_one_message(train, tmp_path, words, code, text):
 
 def test_presets_lists_prints_and_resolves():
     listed = RUN.invoke(app, ["presets"]).stdout
-    assert len(listed.splitlines()) == 6
+    assert len(listed.splitlines()) == 17
     assert "64.48" in listed
+    assert listed.splitlines()[-1].split() == ["bts_ensemble", "BTS++", "printed", "Score", "65.69"]
+    assert RUN.invoke(app, ["presets", "bts_ensemble"]).stdout.startswith("# Table 1: BTS++")
+    assert RUN.invoke(app, ["presets", "bts", "--long"]).exit_code == 2
     assert RUN.invoke(app, ["presets", "lung_srad"]).stdout.startswith("# Table 2, row 6")
     resolved = RUN.invoke(app, ["presets", "lung_srad", "--reading=code"]).stdout
     assert 'form = "mean_of_logs"' in resolved

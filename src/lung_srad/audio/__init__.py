@@ -11,6 +11,7 @@ Every file that is not what it promises to be ends in one :class:`lung_srad.erro
 
 from lung_srad.audio.augment import SpecMasks, apply_spec_augment, draw_spec_augment
 from lung_srad.audio.beats import BeatsFrontend
+from lung_srad.audio.clap_frontend import ClapFrontend, ClapMel
 from lung_srad.audio.cycles import cut_cycle, fade, load_cycle, load_recording
 from lung_srad.audio.decode import Recording, read
 from lung_srad.audio.fbank import KaldiFbank, kaldi_fbank
@@ -23,6 +24,8 @@ __all__ = [
     "SILENCE_STD",
     "AudioFrontend",
     "BeatsFrontend",
+    "ClapFrontend",
+    "ClapMel",
     "Frontend",
     "KaldiFbank",
     "Recording",

@@ -17,7 +17,8 @@ from lung_srad.cli.data import check, simulate
 from lung_srad.cli.demo import demo
 from lung_srad.cli.machine import doctor
 from lung_srad.cli.recordings import classify
-from lung_srad.cli.runs import evaluate, presets, table, train
+from lung_srad.cli.runs import evaluate, train
+from lung_srad.cli.tables import presets, table
 from lung_srad.errors import LungSradError
 from lung_srad.memory import keep_memory
 

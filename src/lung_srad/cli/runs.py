@@ -1,4 +1,4 @@
-"""Verbs about systems and their runs: presets, train, evaluate, table."""
+"""Verbs that train and score: train, evaluate."""
 
 import os
 from pathlib import Path
@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lung_srad.config import Preset
+    from lung_srad.datasets import Dataset
     from lung_srad.evaluation import Predictions, Table
     from lung_srad.runs import RunFolder
     from lung_srad.training import Outcome
@@ -14,45 +18,32 @@ if TYPE_CHECKING:
 Data = Annotated[str, typer.Option(metavar="KIND:PATH", help="icbhi:FOLDER, sprsound:FOLDER or table:FILE.csv")]
 Split = Annotated[str | None, typer.Option(help="official, official-clean or fold-0 to fold-4 (docs/data.md).")]
 Profile = Annotated[str | None, typer.Option(help="A shipped set of overrides: small (CPUs, from scratch), demo.")]
-Reading = Annotated[str | None, typer.Option(help="paper or code (the public pre-release).")]
+Reading = Annotated[
+    str | None, typer.Option(help="paper or code (the public pre-release), for systems that have both.")
+]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override any key; can be repeated.")
 ]
 
 
-def _overrides(given: list[str] | None, reading: str | None) -> list[str]:
-    return [*([f"reading={reading}"] if reading else []), *(given or [])]
+Weights = Annotated[
+    str | None,
+    typer.Option(metavar="PATH", help="Official file, a folder of such files (or LUNG_SRAD_WEIGHTS), or: random."),
+]
+Refit = Annotated[bool, typer.Option(help="Train again on all training patients for the chosen epoch.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; by default torch's choice.")]
 
 
-def presets(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Print this preset.")] = None,
-    profile: Profile = None,
-    reading: Reading = None,
-    overrides: Overrides = None,
-) -> None:
-    """Lists the shipped presets, or prints one: as it ships, or resolved with a profile, a reading or overrides.
-
-    Example: lung-srad presets lung_srad --reading code
-    """
-    from lung_srad.config import dump_preset, load_preset, preset_names, preset_text
-    from lung_srad.runs import check_preset
-
-    changes = _overrides(overrides, reading)
-    if name is None:
-        for each in preset_names():
-            preset = load_preset(each)
-            figure = f"{preset.printed.four_class.score:.2f}" if preset.printed else "-"
-            typer.echo(f"{each:<18} {preset.title:<34} printed Score {figure}")
-    elif profile is None and not changes and not name.endswith(".toml"):
-        typer.echo(preset_text(name), nl=False)
-    else:
-        preset = load_preset(name, profile=profile, overrides=changes)
-        check_preset(preset)
-        typer.echo(dump_preset(preset), nl=False)
+def changes(given: list[str] | None, reading: str | None, refit: bool = True) -> list[str]:
+    """Returns all that changes a preset, as ``key=value``."""
+    first = [f"reading={reading}"] if reading else []
+    return [*first, *(given or []), *([] if refit else ["training.refit=false"])]
 
 
 def train(
-    names: Annotated[list[str], typer.Argument(metavar="PRESET...", help="Shipped presets, or .toml files.")],
+    names: Annotated[
+        list[str], typer.Argument(metavar="PRESET...", help="Shipped presets or ensembles, or .toml files.")
+    ],
     data: Data,
     seeds: Annotated[str, typer.Option(help="One seed, or several: 1-5 or 1,3,7.")] = "1",
     out: Annotated[Path, typer.Option(help="Folder for the runs.")] = Path("runs"),
@@ -60,53 +51,79 @@ def train(
     profile: Profile = None,
     reading: Reading = None,
     overrides: Overrides = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="Official checkpoint to start from (or LUNG_SRAD_WEIGHTS).")
-    ] = None,
+    weights: Weights = None,
     init_from: Annotated[Path | None, typer.Option(metavar="RUN", help="Run whose weights to start from.")] = None,
-    refit: Annotated[bool, typer.Option(help="Train again on all training patients for the chosen epoch.")] = True,
+    refit: Refit = True,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue runs that were cut off; skip finished ones.")
     ] = False,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; by default torch's choice.")] = None,
+    threads: Threads = None,
 ) -> None:
     """Trains systems, one run per preset and seed, and prints their table; exit code 1 if a run failed.
 
-    Example: lung-srad train dass_finetuning lung_srad --data icbhi:ICBHI_final_database --seeds 1-5 --resume
+    Example: lung-srad train lung_srad --data icbhi:ICBHI_final_database --weights DASS_medium_v2.pth --seeds 1-5
     """
-    import torch
-
-    from lung_srad.cli.screen import show, work
+    from lung_srad.cli.screen import show
     from lung_srad.config import load_preset
     from lung_srad.datasets import open_dataset
     from lung_srad.errors import RunError, message
-    from lung_srad.training import results_table, run_grid
+    from lung_srad.training import require_start, results_table
 
-    if threads is not None:
-        torch.set_num_threads(threads)
     if weights is not None and init_from is not None:
         raise typer.BadParameter("--weights and --init-from are two starts; give one")
     if init_from is not None and not init_from.is_dir():
         raise RunError(message(init_from, "no such folder", "--init-from takes a run", "--weights takes a file"))
-    changes = _overrides(overrides, reading) + ([] if refit else ["training.refit=false"])
-    chosen = [load_preset(name, profile=profile, overrides=changes) for name in names]
-    dataset = open_dataset(data, split=split)
-    leader = os.environ.get("RANK", "0") == "0"  # one process of several speaks
-    start, wanted = weights or init_from, numbers(seeds)
-    with work() as report:
-        ended = list(
-            run_grid(
-                chosen, wanted, dataset, out=out, start_from=start, resume=resume, report=report if leader else None
-            )
-        )
-    if not leader:
-        return
-    for outcome in ended:
-        _say(outcome)
+    overridden, start = changes(overrides, reading, refit), weights or init_from
+    chosen = [load_preset(name, profile=profile, overrides=overridden) for name in _members(names)]
+    require_start(chosen, start)
+    dataset, wanted = open_dataset(data, split=split), numbers(seeds)
+    ended = run_all(chosen, wanted, dataset, out=out, start=start, resume=resume, threads=threads)
     if finished := [outcome.folder for outcome in ended if outcome.folder.finished]:
         show(results_table(finished))
     if any(outcome.state == "failed" for outcome in ended):
         raise typer.Exit(1)
+
+
+def run_all(
+    presets: "Sequence[Preset]",
+    seeds: "Sequence[int]",
+    dataset: "Dataset",
+    *,
+    out: Path,
+    start: str | Path | None,
+    resume: bool,
+    threads: int | None,
+) -> "list[Outcome]":
+    """Trains systems × seeds, says what became of each run and returns it; nothing, where another process speaks."""
+    import torch
+
+    from lung_srad.cli.screen import work
+    from lung_srad.training import run_grid
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    with work() as report:
+        told = report if leads() else None
+        ended = list(run_grid(presets, seeds, dataset, out=out, start_from=start, resume=resume, report=told))
+    if not leads():
+        return []
+    for outcome in ended:
+        _say(outcome)
+    return ended
+
+
+def leads() -> bool:
+    """Returns whether this process speaks, as one of several does."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _members(names: list[str]) -> list[str]:
+    """Returns what is trained: presets, and the members of ensembles, each once."""
+    from lung_srad.literature import load_ensemble
+    from lung_srad.shipped import ensemble_names
+
+    ensembles = ensemble_names()
+    return list(dict.fromkeys(load_ensemble(name).members if name in ensembles else name for name in names))
 
 
 def _say(outcome: "Outcome") -> None:
@@ -167,34 +184,6 @@ def _scored(run: "RunFolder", predictions: "Predictions", synthetic: bool, title
     scores = [predictions.scores(normal=normal)]
     row = measured(str(run.path), scores, rule="headline weights", intervals=intervals, synthetic=synthetic)
     return Table((row,), title=title, notes=tuple(notes))
-
-
-def table(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUNS...", help="Run folders, or folders above them.")],
-    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write it as CSV, at full precision.")] = None,
-) -> None:
-    """Prints the scores of finished runs under every rule, mean ± std over seeds, beside the printed figures.
-
-    Example: lung-srad table runs --csv table.csv
-    """
-    from lung_srad.cli.screen import show
-    from lung_srad.training import find_runs, results_table
-
-    result = results_table(find_runs(runs))
-    show(result)
-    if csv is not None:
-        _write(csv, result.csv())
-
-
-def _write(path: Path, text: str) -> None:
-    from lung_srad.errors import RunError, message
-    from lung_srad.files import replacing
-
-    try:
-        with replacing(path) as file:
-            file.write(text.encode())
-    except OSError as error:
-        raise RunError(message(path, str(error), "a file that can be written", "choose another path")) from error
 
 
 def numbers(text: str) -> list[int]:

@@ -10,19 +10,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from lung_srad.evaluation import Table
+from lung_srad.evaluation import Sheet, Table
 
 
-def show(table: Table) -> None:
+def show(table: Table | Sheet) -> None:
     """Prints a table; into a file or a pipe it goes as Markdown, which no terminal width cuts."""
-    console = Console()
+    console, sheet = Console(), table.sheet if isinstance(table, Table) else table
     if not console.is_terminal:
-        console.file.write(table.markdown())
+        console.file.write(sheet.markdown())
         return
-    drawn = RichTable(title=table.heading or None, box=box.SIMPLE_HEAD, caption="\n".join(table.remarks) or None)
-    for index, heading in enumerate(table.header):
-        drawn.add_column(heading, justify="left" if index < 2 else "right")
-    for row in table.cells:
+    drawn = RichTable(title=sheet.heading or None, box=box.SIMPLE_HEAD, caption="\n".join(sheet.remarks) or None)
+    for index, heading in enumerate(sheet.header):
+        drawn.add_column(heading, justify="left" if index < sheet.texts else "right")
+    for row in sheet.cells:
         drawn.add_row(*map(Text, row))  # Text: a name in [brackets] is no markup
     console.print(drawn)
 

@@ -12,12 +12,14 @@ from lung_srad.datasets.cache import FeatureCache
 from lung_srad.datasets.contract import Cycle, Dataset, Scan
 from lung_srad.datasets.cycles import CycleDataset, Item
 from lung_srad.datasets.icbhi import ICBHI
+from lung_srad.datasets.prompts import Prompt, Prompted, prompt_index
 from lung_srad.datasets.report import Count, Defect, Entry, Leak, Report, report_text
 from lung_srad.datasets.seeds import derive_seed
 from lung_srad.datasets.simulated import read_truth, simulate
 from lung_srad.datasets.splits import Validation, validation_patients
 from lung_srad.datasets.sprsound import SPRSound
 from lung_srad.datasets.table import Table
+from lung_srad.datasets.two_class import TwoClass
 from lung_srad.errors import DataError, message, nearest
 
 __all__ = [
@@ -34,14 +36,18 @@ __all__ = [
     "FeatureCache",
     "Item",
     "Leak",
+    "Prompt",
+    "Prompted",
     "Report",
     "SPRSound",
     "Scan",
     "SecondView",
     "Table",
+    "TwoClass",
     "Validation",
     "derive_seed",
     "open_dataset",
+    "prompt_index",
     "read_truth",
     "report_text",
     "simulate",

@@ -21,7 +21,7 @@ class Batch:
         device: (B,) indices into the devices that the dataset was given.
         patient: (B,) indices into the patients that the dataset was given.
         cycle_id: the id of each cycle.
-        text_ids: (B, tokens), for text objectives.
+        text_ids: (B,) numbers of sentences about the recordings, for networks that read them.
         teacher_logits: (B, classes), for distillation.
         second: (B, 1, F, T), the same cycles under other masks, for objectives that ask for a second view.
     """

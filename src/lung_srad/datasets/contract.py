@@ -22,6 +22,9 @@ class Cycle:
         start: seconds from the start of the recording.
         end: seconds; infinity means to the end of the recording.
         label: index into the ``class_names`` of the dataset; None where it is not known.
+        age: of the patient, in years; None where it is not known.
+        sex: of the patient, "M" or "F"; "" where it is not known.
+        listed_site: the one chest location that ICBHI's metadata.txt lists for the patient, whatever the recording.
     """
 
     id: str
@@ -34,6 +37,9 @@ class Cycle:
     device: str = ""
     site: str = ""
     split: str = ""
+    age: float | None = None
+    sex: str = ""
+    listed_site: str = ""
 
 
 @dataclass(frozen=True, slots=True)

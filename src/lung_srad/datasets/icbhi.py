@@ -7,6 +7,7 @@ from pathlib import Path
 from lung_srad.datasets.annotations import read_annotation
 from lung_srad.datasets.checks import audio_seconds, outside, shown
 from lung_srad.datasets.contract import Cycle, Dataset, Scan
+from lung_srad.datasets.demographics import Person, find_people
 from lung_srad.datasets.icbhi_files import (
     FOLD_FILE,
     NAME_RULE,
@@ -79,6 +80,7 @@ class ICBHI(Dataset):
             files.notices.append(f"annotations alone: no audio for any of the {len(files.names)} recordings")
         official = self._read_official(files)
         _take_official_names(files, official)
+        files.people = find_people(self._places(), files.notices)
         if self.scheme.startswith("fold"):
             listed, sides = {}, self._fold_sides(files)
         else:
@@ -140,11 +142,15 @@ class ICBHI(Dataset):
 
     def _side_file(self, name: str, files: Files) -> Path:
         """Returns one of the database's text files: from the root, from beside it, or the copy in this package."""
-        for folder in (self.location, self.folder, self.location.resolve().parent):
+        for folder in self._places():
             if (folder / name).is_file():
                 return folder / name
         files.notices.append(f"{name} is not beside the recordings; the published one is taken")
         return PUBLISHED / name
+
+    def _places(self) -> tuple[Path, ...]:
+        """Returns the folders where the database's text files may lie."""
+        return self.location, self.folder, self.location.resolve().parent
 
 
 def _take_official_names(files: Files, official: Official) -> None:
@@ -193,7 +199,7 @@ def _cycles_of(name: Name, split: str, files: Files, absent: Path) -> list[Cycle
     elif files.audio:
         seen = f"{name.stem}.wav (or .flac) is not there"
         files.blame(annotation, "no recording", seen, allowed="a recording beside it", remedy=_AGAIN)
-    cycles = []
+    cycles, person = [], files.people.get(name.patient, Person())
     for index, row in enumerate(rows):
         if outside(row.start, row.end, seconds):
             seen = f"cycle #{index} from {row.start:g} s to {row.end:g} s lies outside the recording"
@@ -210,6 +216,9 @@ def _cycles_of(name: Name, split: str, files: Files, absent: Path) -> list[Cycle
             device=name.device,
             site=name.site,
             split=split,
+            age=person.age,
+            sex=person.sex,
+            listed_site=person.site,
         )
         cycles.append(cycle)
     return cycles

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lung_srad.datasets import demographics
 from lung_srad.datasets.checks import shown
 from lung_srad.datasets.report import Defect
 
@@ -16,8 +17,8 @@ SIDE_FILES = {  # text files of the database that are no annotations
     FOLD_FILE,
     "filename_differences.txt",
     "filename_format.txt",
-    "metadata.txt",
     "patient_diagnosis.txt",
+    *demographics.FILES,
 }
 _NAME = re.compile(rf"(([0-9]+)_[^_]+_(Tc|[APL][lr])_(?:sc|mc))_({'|'.join(DEVICES)})")
 
@@ -41,11 +42,12 @@ class Name:
 
 @dataclass(slots=True)
 class Files:
-    """Annotations, audio and names by key, and what is wrong or worth knowing so far."""
+    """Annotations, audio and names by key, patients by number, and what is wrong or worth knowing so far."""
 
     audio: dict[str, Path] = field(default_factory=dict)
     annotations: dict[str, Path] = field(default_factory=dict)
     names: dict[str, Name] = field(default_factory=dict)
+    people: dict[str, demographics.Person] = field(default_factory=dict)
     defects: list[Defect] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
 

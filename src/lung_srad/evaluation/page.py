@@ -13,6 +13,7 @@ from importlib import resources
 
 from numpy.typing import NDArray
 
+from lung_srad.evaluation.sheet import Sheet
 from lung_srad.evaluation.tables import Figure, Row, Table
 
 _COLUMNS = {  # of a table of results: field of a row, heading
@@ -125,6 +126,17 @@ def results(table: Table) -> Html:
     rows = [_result(row) for row in table.rows]
     notes = join(paragraph(note, kind="note") for note in table.remarks)
     return join([_grid(table.heading, head, rows), notes])
+
+
+def sheet(content: Sheet) -> Html:
+    """Returns rows of text, words on the left and figures on the right, and the remarks below."""
+    rows = []
+    for first, *cells in content.cells:
+        marks = ["" if place < content.texts else ' class="number"' for place in range(1, len(cells) + 1)]
+        each = "".join(f"<td{mark}>{text(cell)}</td>" for mark, cell in zip(marks, cells, strict=True))
+        rows.append(f'<tr><th scope="row">{text(first)}</th>{each}</tr>')
+    notes = join(paragraph(note, kind="note") for note in content.remarks)
+    return join([_grid(content.heading, content.header, rows), notes])
 
 
 def _result(row: Row) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lung_srad.errors import DataError, message
 from lung_srad.evaluation.metrics import confusion_matrix
-from lung_srad.evaluation.predictions import Predictions
+from lung_srad.evaluation.predictions import Predictions, aligned
 
 FIGURES = ("sp", "se", "score", "se2", "score2", "balanced_accuracy")  # fields of Scores, in this order throughout
 LEVEL = 95.0
@@ -64,7 +64,7 @@ def paired_difference(
 
     Arguments and errors as in :func:`patient_intervals`; both systems must have answered the same cycles.
     """
-    _aligned([*first, *second])
+    aligned([*first, *second])
     both = [_patient_counts(predictions) for predictions in (first, second)]
     points = [_figures(counts.sum(0), normal) for counts in both]
     draws = [_figures(_resampled(counts, resamples, seed), normal) for counts in both]  # one seed: the same patients
@@ -84,7 +84,7 @@ def _estimates(points: NDArray[np.float64], draws: NDArray[np.float64]) -> dict[
 
 def _patient_counts(predictions: Sequence[Predictions]) -> NDArray[np.float64]:
     """Returns each patient's confusion matrix, the mean over seeds: (patients, classes, classes + 1)."""
-    seeds = _aligned(predictions)
+    seeds = aligned(predictions)
     first, classes = seeds[0], len(seeds[0].class_names)
     known = first.label >= 0
     patients, owner = np.unique(first.patient, return_inverse=True)
@@ -99,23 +99,6 @@ def _patient_counts(predictions: Sequence[Predictions]) -> NDArray[np.float64]:
         [confusion_matrix(each.label[row], each.predicted[row], num_classes=classes) for row in rows] for each in seeds
     ]
     return np.mean(matrices, axis=0)
-
-
-def _aligned(predictions: Sequence[Predictions]) -> list[Predictions]:
-    """Returns predictions on the same cycles, as they are.
-
-    Raises:
-        DataError: there are none, or they differ in cycles, labels, patients or classes.
-    """
-    for each in predictions:
-        for column in ("class_names", "id", "label", "patient"):
-            if not np.array_equal(getattr(each, column), getattr(predictions[0], column)):
-                allowed = "the same cycles in the same order, with the same labels, patients and classes"
-                remedy = "evaluate all systems and seeds on the same data"
-                raise DataError(message("predictions", f"they differ in {column!r}", allowed, remedy))
-    if not predictions:
-        raise DataError(message("predictions", "none", "one file for each seed", "evaluate a run first"))
-    return list(predictions)
 
 
 def _resampled(counts: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:

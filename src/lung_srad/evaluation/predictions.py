@@ -104,6 +104,23 @@ class Predictions:
         return score_predictions(labels, predicted, num_classes=len(self.class_names), normal=normal)
 
 
+def aligned(predictions: Sequence[Predictions]) -> list[Predictions]:
+    """Returns predictions on the same cycles, as they are.
+
+    Raises:
+        DataError: there are none, or they differ in cycles, labels, patients or classes.
+    """
+    for each in predictions:
+        for column in ("class_names", "id", "label", "patient"):
+            if not np.array_equal(getattr(each, column), getattr(predictions[0], column)):
+                allowed = "the same cycles in the same order, with the same labels, patients and classes"
+                remedy = "evaluate all systems and seeds on the same data"
+                raise DataError(message("predictions", f"they differ in {column!r}", allowed, remedy))
+    if not predictions:
+        raise DataError(message("predictions", "none", "one file for each seed", "evaluate a run first"))
+    return list(predictions)
+
+
 def write_predictions(path: str | Path, predictions: Predictions) -> None:
     """Writes the file in one step: a reader sees the old file or the whole new one, never a part.
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from lung_srad.errors import DataError, message
 from lung_srad.evaluation.metrics import Scores
 from lung_srad.evaluation.patients import Estimate
+from lung_srad.evaluation.sheet import Sheet
 
 SYNTHETIC = "SYNTHETIC"  # the stamp on everything that comes from simulated recordings
 SYNTHETIC_NOTE = (
@@ -73,7 +74,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows that render as text; a terminal draws ``heading``, ``header``, ``cells`` and ``remarks``."""
+    """Rows that render as text, see :attr:`sheet`."""
 
     rows: tuple[Row, ...]
     title: str = ""
@@ -106,12 +107,14 @@ class Table:
         """Returns the rows as text, in per cent with two decimals; an en dash where there is no figure."""
         return tuple(_cells(row) for row in self.rows)
 
+    @property
+    def sheet(self) -> Sheet:
+        """Returns the table as text: heading, headings of columns, cells and remarks."""
+        return Sheet(self.heading, self.header, self.cells, self.remarks)
+
     def markdown(self) -> str:
         """Returns the table as Markdown, heading and remarks included."""
-        lines = [self.header, ("---",) * 2 + ("---:",) * (len(self.header) - 2), *self.cells]
-        body = "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
-        parts = [f"**{self.heading}**"] if self.heading else []
-        return "\n\n".join([*parts, body, *self.remarks]) + "\n"
+        return self.sheet.markdown()
 
     def csv(self) -> str:
         """Returns the table as CSV at full precision: mean, deviation and interval apart, empty where there is none."""
@@ -191,18 +194,19 @@ def figure(values: Sequence[float | None]) -> Figure | None:
     return Figure(statistics.fmean(known), statistics.stdev(known) if len(known) > 1 else None)
 
 
-def _or_dash(value: object) -> str:
+def or_dash(value: object) -> str:
+    """Returns a cell: an en dash where there is nothing, thousands apart in whole numbers."""
     return "–" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _cells(row: Row) -> tuple[str, ...]:
     name = f"{row.system} [{SYNTHETIC}]" if row.synthetic else row.system
-    cells = [name, row.rule, _or_dash(row.cycles), _or_dash(row.seeds)]
+    cells = [name, row.rule, or_dash(row.cycles), or_dash(row.seeds)]
     for field in _FIGURES:
         figure = getattr(row, field)
-        cells.append(_or_dash(figure))
+        cells.append(or_dash(figure))
         if field == "score":
-            cells.append(_or_dash(figure and figure.span))
+            cells.append(or_dash(figure and figure.span))
     return tuple(cells)
 
 

@@ -9,6 +9,7 @@ from lung_srad.models.adapter import ast_adapter, ast_adapter_tiny
 from lung_srad.models.ast import ast_base, ast_tiny
 from lung_srad.models.beats import beats_base, beats_tiny
 from lung_srad.models.catalogue import CATALOGUE, Official
+from lung_srad.models.clap import clap, clap_audio, clap_audio_tiny, clap_tiny
 from lung_srad.models.contract import Backbone, Classifier, Side
 from lung_srad.models.dass import dass_medium, dass_small, dass_tiny
 from lung_srad.models.frozen import for_inference
@@ -47,6 +48,10 @@ BACKBONES: dict[str, Callable[..., Backbone]] = {
     "ast_adapter": ast_adapter,
     "beats_tiny": beats_tiny,
     "beats": beats_base,
+    "clap_tiny": clap_tiny,
+    "clap": clap,
+    "clap_audio_tiny": clap_audio_tiny,
+    "clap_audio": clap_audio,
 }
 
 

@@ -1,19 +1,29 @@
 """Where the published weights of each backbone are. Nothing is fetched: an error that misses a file says this."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
 class Official:
-    """A published file: its name, the page that offers it, its size and licence, as far as they are known."""
+    """A published file or folder: its name, the page that offers it, its size and licence, as far as they are known.
+
+    ``twin`` is the folder that its twin on the Hugging Face hub comes in.
+    """
 
     file: str
     page: str
     size: str
     licence: str
+    twin: str = ""
 
     def __str__(self) -> str:
         return f"{self.file} ({self.size}; licence: {self.licence}) from {self.page}"
+
+    def within(self, folder: Path) -> Path | None:
+        """Returns where it is in a folder of published files; None where it is not there."""
+        places = (folder / name for name in (self.file, self.twin) if name)
+        return next((place for place in places if place.exists()), None)
 
 
 _AST = Official(
@@ -22,6 +32,10 @@ _AST = Official(
     "https://huggingface.co/MIT/ast-finetuned-audioset-10-10-0.4593",
     "about 350 MB",
     "BSD-3-Clause",
+    twin="ast-finetuned-audioset-10-10-0.4593",
+)
+_CLAP = Official(
+    "clap-htsat-unfused", "https://huggingface.co/laion/clap-htsat-unfused", "a folder of about 615 MB", "Apache-2.0"
 )
 
 CATALOGUE: dict[str, Official] = {  # name of a backbone -> the file that its systems start from
@@ -36,7 +50,6 @@ CATALOGUE: dict[str, Official] = {  # name of a backbone -> the file that its sy
     "beats": Official(
         "BEATs_iter3_plus_AS2M.pt", "https://github.com/microsoft/unilm/tree/master/beats", "about 360 MB", "MIT"
     ),
-    "clap": Official(
-        "the folder clap-htsat-unfused", "https://huggingface.co/laion/clap-htsat-unfused", "about 615 MB", "Apache-2.0"
-    ),
+    "clap": _CLAP,
+    "clap_audio": _CLAP,
 }

@@ -13,9 +13,10 @@ from lung_srad.audio import AudioFrontend
 from lung_srad.errors import ShapeError, message
 from lung_srad.models.catalogue import Official
 from lung_srad.models.layout import Layout
+from lung_srad.prompt_texts import Location
 
 Side = Mapping[str, Tensor]
-"""Side input of a backbone, e.g. the token ids of a prompt."""
+"""Side input of a backbone, e.g. the number of a sentence about the recording, or a text's token ids."""
 
 
 class Backbone(nn.Module, ABC):
@@ -28,6 +29,8 @@ class Backbone(nn.Module, ABC):
         head_name: where official checkpoints of this backbone keep the head.
         layout: what these checkpoints look like.
         official: the one that it starts from, for those who have yet to download it; None where there is none.
+        prompt_location: which site the sentences that it reads name ("published", "filename"): it then takes the
+            number of a sentence per sample as side input "text_ids". ``None`` where it reads none.
     """
 
     width: int
@@ -36,6 +39,7 @@ class Backbone(nn.Module, ABC):
     head_name: str = "head"
     layout: Layout = Layout()
     official: Official | None = None
+    prompt_location: Location | None = None
 
     @abstractmethod
     def embed(self, features: Tensor) -> Tensor:

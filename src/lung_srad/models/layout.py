@@ -6,6 +6,7 @@ shape or a left-out tensor of the same weights, and nothing else is forgiven.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from torch import Tensor
 
@@ -17,10 +18,12 @@ class Checkpoint:
     Attributes:
         tensors: by name, without a prefix that all names have.
         config: what the file says of its network; empty where it says nothing.
+        path: the file, for layouts that need what lies beside it.
     """
 
     tensors: Mapping[str, Tensor]
     config: Mapping[str, object]
+    path: Path = Path()
 
 
 @dataclass(frozen=True)

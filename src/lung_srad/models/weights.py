@@ -134,7 +134,7 @@ def _checkpoint(path: Path, content: object) -> Checkpoint:
             raise WeightsError(message(path, seen, allowed, Layout.remedy))
     prefix = next((prefix for prefix in PREFIXES if all(key.startswith(prefix) for key in content)), "")
     tensors = {key.removeprefix(prefix): value for key, value in content.items()}
-    return Checkpoint(tensors, config if isinstance(config, Mapping) else {})
+    return Checkpoint(tensors, config if isinstance(config, Mapping) else {}, path)
 
 
 def _is_plain(value: object) -> bool:
@@ -161,7 +161,7 @@ def _fit(
     fitted, changes = dict(state), Counter[str]()
     for key, value in state.items():
         own = wanted.get(key)
-        if own is None or value.dtype not in FLOATS:
+        if own is None or value.dtype not in FLOATS or not own.is_floating_point():
             continue
         change = layout.change(key, value, own)
         if change is None:
@@ -196,7 +196,9 @@ def _compare(path: Path, state: Mapping[str, Tensor], wanted: Mapping[str, Tenso
 def _defect(value: Tensor, own: Tensor) -> str:
     if value.shape != own.shape:
         return f"is {tuple(value.shape)}, not {tuple(own.shape)}"
-    if value.dtype not in FLOATS:
+    if not own.is_floating_point() and value.dtype != own.dtype:
+        return f"is {value.dtype}, not {own.dtype}".replace("torch.", "")
+    if own.is_floating_point() and value.dtype not in FLOATS:
         return f"is {value.dtype}, not floating point".replace("torch.", "")
     return "" if value.isfinite().all() else "holds values that are not finite"
 

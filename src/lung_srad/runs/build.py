@@ -10,6 +10,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from lung_srad.audio import draw_spec_augment
 from lung_srad.config import Part, Preset, shown
+from lung_srad.datasets import Dataset, Prompt, TwoClass, prompt_index
 from lung_srad.errors import ConfigError, message, nearest
 from lung_srad.models import BACKBONES, Classifier, create_model, smooth
 from lung_srad.objectives import OBJECTIVES, Facts, Objective
@@ -29,6 +30,11 @@ def check_preset(preset: Preset) -> None:
     with torch.device("meta"):  # parts check their values; nothing is drawn or stored
         build_model(preset, 2)
         OBJECTIVES[preset.objective.name](Facts(1, (1, 1), devices=2), **options)
+
+
+def build_dataset(preset: Preset, dataset: Dataset) -> Dataset:
+    """Returns the data with the classes that the preset trains on: their own, or normal against abnormal."""
+    return TwoClass(dataset) if preset.training.two_class else dataset
 
 
 def build_model(preset: Preset, num_classes: int) -> Classifier:
@@ -61,6 +67,12 @@ def build_optimizer(preset: Preset, net: Classifier, objective: Objective) -> to
 def build_augment(preset: Preset) -> Callable[..., Any]:
     """Returns the draw of SpecAugment masks: (generator, frames, bins) -> masks."""
     return partial(draw_spec_augment, **preset.augment.model_dump(exclude={"per"}))
+
+
+def build_prompt(net: Classifier) -> Prompt | None:
+    """Returns what gives a cycle the number of its sentence, for a network that reads one; None for the others."""
+    location = net.backbone.prompt_location
+    return None if location is None else partial(prompt_index, location=location)
 
 
 def _options(table: str, part: Part, registry: Mapping[str, Callable[..., Any]]) -> dict[str, Any]:

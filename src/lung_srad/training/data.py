@@ -1,9 +1,12 @@
 """The cycles of one run, by part, and the batches of an epoch."""
 
+import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
@@ -16,11 +19,14 @@ from lung_srad.datasets import (
     CycleDataset,
     Dataset,
     FeatureCache,
+    Prompt,
+    Prompted,
     SecondView,
     derive_seed,
     validation_patients,
 )
 from lung_srad.errors import ConfigError, DataError, message
+from lung_srad.prompt_texts import unknown_parts
 from lung_srad.runs.build import build_augment
 from lung_srad.training.distributed import World
 
@@ -39,6 +45,7 @@ class Corpus:
         parts: "train" (all training patients), "fit" (those that are not set aside), "validation", "test".
         silent: ids of cycles that hold nothing to classify.
         unmet: what the validation patients could not have, in words.
+        prompt: gives a cycle's sentence to a network that reads one.
     """
 
     dataset: Dataset
@@ -47,6 +54,7 @@ class Corpus:
     unmet: tuple[str, ...]
     cache: FeatureCache
     frontend: AudioFrontend
+    prompt: Prompt | None = None
 
     def audible(self, part: str) -> list[Cycle]:
         """Returns the cycles of a part that can be classified."""
@@ -56,6 +64,18 @@ class Corpus:
         """Returns the number of audible cycles of each class."""
         labels = [cycle.label for cycle in self.audible(part)]
         return tuple(labels.count(index) for index in range(len(self.dataset.class_names)))
+
+    def sentences(self) -> dict[str, Any]:
+        """Returns which sentences a network reads, as a digest and counts of unknowns; nothing where it reads none.
+
+        They are not in the fingerprint of the data: no other network depends on them.
+        """
+        if self.prompt is None:
+            return {}
+        numbers = {cycle.id: self.prompt(cycle) for part in ("train", "test") for cycle in self.parts[part]}
+        digest = hashlib.sha256(repr(sorted(numbers.items())).encode()).hexdigest()
+        unknown = Counter(part for number in numbers.values() for part in unknown_parts(number))
+        return {"sentences": {"sha256": digest, "unknown": dict(sorted(unknown.items()))}}
 
     @property
     def devices(self) -> list[str]:
@@ -101,20 +121,19 @@ class Corpus:
         shared = preset.augment.per == "batch"
         whose = [(number,) if shared else () for number in range(skip, steps)]
         batches = [[(epoch, index, *of) for index in step] for of, step in zip(whose, own.tolist(), strict=True)]
-        return _loader(dataset, batches, preset)
+        return self._loader(dataset, batches, preset)
 
     def evaluation_batches(self, cycles: Sequence[Cycle], preset: Preset) -> Iterable[Batch]:
         """Returns the cycles in order, not augmented."""
         size = preset.training.eval_batch_size
         batches = [list(range(start, min(start + size, len(cycles)))) for start in range(0, len(cycles), size)]
-        return _loader(CycleDataset(cycles, self.cache, self.frontend), batches, preset)
+        return self._loader(CycleDataset(cycles, self.cache, self.frontend), batches, preset)
 
-
-def _loader(dataset: CycleDataset, batches: list[list], preset: Preset) -> DataLoader:
-    workers = min(preset.training.workers, len(batches))
-    own = torch.Generator()  # else the loader draws from torch's, for seeds of workers that draw nothing
-    collate = dataset.collate
-    return DataLoader(dataset, batch_sampler=batches, collate_fn=collate, num_workers=workers, generator=own)
+    def _loader(self, dataset: CycleDataset, batches: list[list], preset: Preset) -> DataLoader:
+        workers = min(preset.training.workers, len(batches))
+        own = torch.Generator()  # else the loader draws from torch's, for seeds of workers that draw nothing
+        collate = dataset.collate if self.prompt is None else Prompted(dataset, self.prompt)
+        return DataLoader(dataset, batch_sampler=batches, collate_fn=collate, num_workers=workers, generator=own)
 
 
 def open_corpus(
@@ -123,6 +142,7 @@ def open_corpus(
     frontend: AudioFrontend,
     seed: int,
     progress: Callable[[int, int], None] | None = None,
+    prompt: Prompt | None = None,
 ) -> Corpus:
     """Returns the dataset's cycles, every spectrogram in the cache, with validation patients set aside.
 
@@ -160,7 +180,7 @@ def open_corpus(
         seen = f"cycle {found.id} ({found.start:g}-{found.end:g} s) is silent, {len(silent)} in all"
         remedy = "remove it, or leave silence out with --set training.silent=skip"
         raise DataError(message(found.path, seen, "a log-mel standard deviation of at least 1e-4", remedy))
-    return Corpus(dataset, parts, frozenset(silent), chosen.unmet, cache, frontend)
+    return Corpus(dataset, parts, frozenset(silent), chosen.unmet, cache, frontend, prompt)
 
 
 def _cycles(dataset: Dataset, part: str) -> list[Cycle]:

@@ -79,6 +79,15 @@ class World:
         for parameter, part in zip(parameters, parts, strict=True):
             parameter.grad.copy_(part.view_as(parameter))
 
+    def share_buffers(self, module: nn.Module) -> None:
+        """Gives every process the leader's buffers; until then the statistics of a batch norm are of its own batches.
+
+        Buffers on other devices than this process's are left alone.
+        """
+        for buffer in module.buffers() if self.size > 1 else ():
+            if buffer.device == self.device:
+                dist.broadcast(buffer, 0)
+
     def wait(self) -> None:
         """Returns when every process is here."""
         if self.size > 1:

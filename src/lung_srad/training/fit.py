@@ -1,7 +1,6 @@
 """One run: preset × dataset × seed, with an epoch that the test part did not choose (DECISIONS: epoch-selection)."""
 
 import errno
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -11,30 +10,29 @@ from typing import Any
 
 import torch
 
-from lung_srad.audio import AudioFrontend
-from lung_srad.config import Preset, dump_preset, load_preset
+from lung_srad.config import Preset, load_preset, settings
 from lung_srad.datasets import Dataset, derive_seed, open_dataset
 from lung_srad.errors import RunError, message
 from lung_srad.evaluation import select
-from lung_srad.files import replacing, sha256
-from lung_srad.models import Classifier, load_weights
-from lung_srad.models.weights import hub_file
+from lung_srad.files import replacing
+from lung_srad.models import Classifier
 from lung_srad.runs import (
     PhaseFolder,
     RunFolder,
     TrainedModel,
+    build_dataset,
     build_model,
     build_objective,
+    build_prompt,
     check_preset,
-    load_model,
     provenance,
     save_model,
 )
 from lung_srad.runs.folder import write_json
-from lung_srad.runs.shipped import is_shipped, shipped_weights
 from lung_srad.training.data import Corpus, open_corpus
 from lung_srad.training.distributed import World, join
 from lung_srad.training.phase import Job, Phase, Report
+from lung_srad.training.start import start_weights, starting_point
 
 
 def fit(
@@ -55,8 +53,8 @@ def fit(
 
     Args:
         dataset: a dataset, or where one is: ``"icbhi:PATH"``, ``"table:PATH"``.
-        start_from: an official checkpoint or folder, or a run whose weights to start from; by default what
-            ``LUNG_SRAD_WEIGHTS`` names, or random weights; ``""`` is random weights whatever that says.
+        start_from: an official checkpoint, a folder of them, or a run whose weights to start from; by default what
+            ``LUNG_SRAD_WEIGHTS`` names, or random weights; ``"random"`` is random weights whatever that says.
         report: called with (what is being done, steps done, steps in all).
 
     Raises:
@@ -68,9 +66,9 @@ def fit(
     """
     preset = preset if isinstance(preset, Preset) else load_preset(preset)
     check_preset(preset)
-    dataset = open_dataset(dataset)
+    dataset = build_dataset(preset, open_dataset(dataset))
     folder = RunFolder(Path(out) / run_name(preset) / f"seed{seed}")
-    start_from = (os.environ.get("LUNG_SRAD_WEIGHTS") if start_from is None else start_from) or None
+    start_from = starting_point(start_from, preset.backbone.name)
     try:
         with written(folder.path), join() as world, ExitStack() as held:
             alive = world.lead(lambda: _admit(folder, preset, dataset, resume, held))
@@ -138,7 +136,7 @@ def _require_same(folder: RunFolder, preset: Preset, facts: Mapping[str, Any]) -
     """Raises a RunError unless the run in a folder is of this preset and has these facts."""
     before = folder.facts()
     other = [key for key, value in facts.items() if before.get(key) != value]
-    if dump_preset(folder.config()) != dump_preset(preset):
+    if settings(folder.config()) != settings(preset):
         other.append("preset")
     if other:
         remedy = "resume with the command that started it, or choose another --out"
@@ -172,7 +170,7 @@ class _Run:
     def go(self) -> None:
         """Trains what is not yet trained and writes the result."""
         net, start = self._new_model()
-        corpus = self._open_corpus(net.backbone.frontend.cpu())
+        corpus = self._open_corpus(net)
         self.world.lead(lambda: self._write_facts(corpus, start))
         job = Job(self.preset, corpus, self.seed, self.world, self.report)
         final = first = self._phase(job, self.folder.select, net, "fit", ["validation", "test"])
@@ -200,10 +198,10 @@ class _Run:
         start = start_weights(net, self.start_from, self.dataset.class_names)
         return net.to(self.world.device), start
 
-    def _open_corpus(self, frontend: AudioFrontend) -> Corpus:
-        """Returns the corpus; the leader fills the cache while the others wait."""
-        progress = partial(self.report, "reading recordings")
-        opened = partial(open_corpus, self.dataset, self.preset, frontend, self.seed, progress)
+    def _open_corpus(self, net: Classifier) -> Corpus:
+        """Returns the corpus as a network hears it; the leader fills the cache while the others wait."""
+        progress, frontend = partial(self.report, "reading recordings"), net.backbone.frontend.cpu()
+        opened = partial(open_corpus, self.dataset, self.preset, frontend, self.seed, progress, build_prompt(net))
         return self.world.lead(opened) or opened()
 
     def _phase(self, job: Job, folder: PhaseFolder, net: Classifier, part: str, scored: list[str]) -> Phase:
@@ -230,7 +228,7 @@ class _Run:
             "silent": sorted(corpus.silent),
             "start": start,
             "processes": self.world.size,
-        }
+        } | corpus.sentences()
         if self.folder.started:
             _require_same(self.folder, self.preset, facts)
         else:
@@ -259,38 +257,3 @@ def _seeded(seed: int, purpose: str) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, purpose))
         yield
-
-
-def start_weights(net: Classifier, start_from: str | Path | None, class_names: tuple[str, ...]) -> dict[str, Any]:
-    """Fills a model from an official checkpoint, a run or weights that ship; returns what was loaded, to be kept.
-
-    The head of a run is taken over where its classes are the same.
-
-    Raises:
-        WeightsError: a checkpoint that does not fit.
-        RunError: a run without weights, or of another backbone.
-    """
-    if start_from is None:
-        return {"weights": "random"}
-    folder = RunFolder(Path(start_from))
-    if is_shipped(start_from):
-        weights = shipped_weights(str(start_from))[0]
-    elif not folder.path.is_dir() or hub_file(folder.path):
-        report = load_weights(net, start_from)
-        taken = {"loaded": report.loaded, "head": report.head, "notes": list(report.notes)}
-        return {"weights": "checkpoint", "sha256": report.sha256, **taken}
-    else:
-        folder.require()
-        weights = folder.weights
-    model = load_model(weights)
-    own, theirs, head = net.state_dict(), model.net.state_dict(), f"{net.backbone.head_name}."
-    if model.class_names != class_names:
-        theirs |= {key: value for key, value in own.items() if key.startswith(head)}
-    if {key: value.shape for key, value in own.items()} != {key: value.shape for key, value in theirs.items()}:
-        seen = f"weights of {model.preset.backbone.name}"
-        raise RunError(message(weights, seen, "a run of the same backbone", "choose another run or preset"))
-    net.load_state_dict(theirs)
-    same = model.class_names == class_names
-    taken = {"loaded": sum(same or not key.startswith(head) for key in own), "head": "loaded" if same else "left out"}
-    stamp = {"synthetic": True} if model.synthetic else {}
-    return {"weights": "run", "sha256": sha256(weights), **taken, **stamp}

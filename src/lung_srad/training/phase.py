@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
@@ -112,8 +113,9 @@ class Phase:
         self.objective.train()
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         progress = (step - 1) / (self.steps * job.preset.training.epochs)
-        with precision(job.preset, job.world):
-            losses = self.objective(self.net, batch, draw_step(job.seed, epoch, step, job.world, progress))
+        drawn = draw_step(job.seed, epoch, step, job.world, progress)
+        with precision(job.preset, job.world), drawn_dropout(job.seed, epoch, step, job.world):
+            losses = self.objective(self.net, batch, drawn)
         self.optimizer.zero_grad()
         losses.total.backward()
         job.world.average_gradients(parameters)
@@ -148,6 +150,7 @@ class Phase:
 
     def _score(self, epoch: int, progress: Progress, log: RunLog) -> None:
         """Writes the predictions of this epoch on every part to score, and their scores into the log."""
+        self.job.world.share_buffers(self.net)
         for part in self._parts(epoch):
             predictions = predict(
                 self.net,
@@ -192,6 +195,14 @@ def precision(preset: Preset, world: World) -> torch.autocast:
     return torch.autocast(world.device.type, torch.bfloat16, enabled=preset.training.precision == "bf16")
 
 
+@contextmanager
+def drawn_dropout(seed: int, epoch: int, step: int, world: World) -> Iterator[None]:
+    """Lets layers that ask torch's own generators (dropout) draw what depends on (seed, epoch, step, rank) alone."""
+    with torch.random.fork_rng([world.device] if world.device.type == "cuda" else []):
+        torch.manual_seed(derive_seed(seed, "dropout", epoch, step, world.rank))
+        yield
+
+
 def _not_finite(seen: str) -> RunError:
     remedy = "start anew in another --out with a lower optimizer.learning_rate, or training.precision=fp32"
     return RunError(message("training", seen, "finite numbers; the last checkpoint is kept", remedy))
@@ -224,8 +235,9 @@ def predict(
     own = audible[world.rank :: world.size]
     rows: list[np.ndarray] = []
     for batch in corpus.evaluation_batches(own, preset):
+        batch = batch.to(world.device)
         with precision(preset, world):
-            logits = net(batch.features.to(world.device))
+            logits = net(batch.features, batch.side)
         if not logits.isfinite().all():  # never mistaken for silence, which has no answer
             raise _not_finite(f"the network's answers for {part!r} are not finite")
         rows += list(logits.double().softmax(1).cpu().numpy())

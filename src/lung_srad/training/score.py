@@ -9,7 +9,7 @@ import torch
 from lung_srad.datasets import Cycle, Dataset, FeatureCache, open_dataset
 from lung_srad.errors import DataError, message
 from lung_srad.evaluation import Predictions, Scores
-from lung_srad.runs import RunFolder, load_model
+from lung_srad.runs import RunFolder, build_dataset, build_prompt, load_model
 from lung_srad.training.data import Corpus, cache_folder
 from lung_srad.training.distributed import World
 from lung_srad.training.phase import Report, predict
@@ -32,6 +32,7 @@ def evaluate(
     folder = run if isinstance(run, RunFolder) else RunFolder(Path(run))
     folder.require()
     model = load_model(folder.weights)
+    dataset = build_dataset(model.preset, dataset)
     every = split == "all" and split not in dataset.splits
     cycles = _with_labels_of(model.class_names, dataset, dataset.cycles(None if every else split))
     if not cycles:
@@ -43,7 +44,7 @@ def evaluate(
     silent = cache.prepare(cycles, report and partial(report, "reading recordings"))
     return predict(
         net,
-        Corpus(dataset, {split: cycles}, frozenset(silent), (), cache, frontend),
+        Corpus(dataset, {split: cycles}, frozenset(silent), (), cache, frontend, build_prompt(net)),
         split,
         preset=model.preset,
         world=World(0, 1, device),
@@ -59,8 +60,8 @@ def score(run: str | Path | RunFolder, dataset: Dataset | str | Path, *, split: 
         RunError: the run is not finished.
         DataError: the labels are not those of the run, or no label is known.
     """
-    dataset = open_dataset(dataset)
     folder = run if isinstance(run, RunFolder) else RunFolder(Path(run))
+    dataset = build_dataset(folder.config(), open_dataset(dataset))
     result, facts = folder.result(), folder.facts()
     if split == "test" and facts["data"]["fingerprint"] == dataset.fingerprint():
         predictions = folder.headline.read_predictions(result["selected_epoch"], split)
