@@ -26,7 +26,7 @@ from lung_srad.evaluation.selection import VALIDATION
 from lung_srad.runs import RunFolder, machine_line
 from lung_srad.training import find_runs, results_table
 from lung_srad.training.data import cache_folder
-from transfer_page import HERE
+from parts import write_part
 
 PAGE = """\
 # Results: a functional check
@@ -189,8 +189,7 @@ def main() -> None:
         short=headlines(results_table(short)).markdown(),
         above=above_always_normal(short),
     )
-    _, here, rest = (args.out.read_text(encoding="utf-8") if args.out.is_file() else "").partition(HERE)
-    args.out.write_text(f"{page}\n{here}{rest}" if here else page, encoding="utf-8")  # the rest is not ours
+    write_part(args.out, "", page)
     print(f"wrote {args.out}")
 
 

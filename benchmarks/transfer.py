@@ -15,6 +15,7 @@ from lung_srad.evaluation import Predictions, Table, paired_difference, patient_
 from lung_srad.evaluation.selection import VALIDATION
 from lung_srad.runs import RunFolder, machine_line
 from lung_srad.training import find_runs, results_table
+from parts import write_part
 from transfer_page import CHILDREN, HEAD, HERE, NOTHING, REAL, ZERO, areas, grid
 
 EVENTS = (  # 19 of 20 events of SPRSound are shorter than 2.4 s
@@ -190,8 +191,7 @@ def main() -> None:
     sections = ((CHILDREN, children), (ZERO, zero_shot), (REAL, real))
     page = HEAD.format(machine=machine_line(), commands=made)
     page += "".join(f"\n{text}\n{write(args.runs)}" for text, write in sections)
-    before = args.out.read_text(encoding="utf-8").partition(HERE)[0] if args.out.is_file() else ""
-    args.out.write_text(f"{before.rstrip()}\n\n{HERE}\n{page}", encoding="utf-8")
+    write_part(args.out, HERE, page)
     print(f"wrote {args.out}")
 
 
