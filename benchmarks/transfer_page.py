@@ -23,9 +23,10 @@ paired differences compare with themselves. The commands of every figure, in thi
 CHILDREN = """### SPRSound: unseen children
 
 The training part of SPRSound (251 children), fold-0: 200 children to train on, 51 others to test on (docs/data.md).
-Calling every event normal scores 50. *Simulated pretraining* is fine-tuning on the simulated corpus, the same weights
-for every system and seed. Measured elsewhere on unseen children of this data: a small CNN 77.6 ± 2.7, with spectral
-mean normalisation 81.6 ± 0.8.
+Calling every event normal scores 50. *Simulated pretraining* is training on a simulated corpus (full, easy: the weights
+that ship), the same weights for every system and seed. A system, start or seed that is not in the table has not been
+run. Measured elsewhere on unseen children of this data: a small CNN 77.6 ± 2.7, with spectral mean normalisation
+81.6 ± 0.8.
 """
 ZERO = """### Weights on recordings that they know nothing of
 

@@ -24,9 +24,17 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+LONG = (  # windows as published
+    "backbone.seconds=8.0",
+    "backbone.frames=32",
+    "backbone.normalize=cycle",
+    "backbone.start=official",
+)
+
+
 def write_run(folder: Path, *overrides: str, synthetic: bool = True) -> Path:
     """Returns the folder of a run that was never trained."""
-    preset = load_preset("lung_srad", profile="small", overrides=["backbone.frames=32", *overrides])
+    preset = load_preset("lung_srad", profile="small", overrides=[*LONG, *overrides])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         net = build_model(preset, len(CLASSES))

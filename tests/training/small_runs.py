@@ -20,9 +20,13 @@ SMALL = (
     f"backbone.seconds={SECONDS}",
     "backbone.frames=32",
     "backbone.drop_path=0.3",
+    "backbone.normalize=cycle",
     "augment.time_mask=10",
+    "augment.roll=false",
     "objective.class_weights=false",
+    "optimizer.name=adam",
     "optimizer.learning_rate=1e-3",
+    "optimizer.weight_decay=1e-6",
     "optimizer.warmup_steps=3",
     "training.epochs=2",
     "training.batch_size=8",
@@ -37,8 +41,9 @@ def dass_micro(
     frames: int = 1024,
     normalize: str = "cycle",
     resampler: str = "sinc",
+    start: str = "official",
 ) -> VMamba:
-    """Returns a backbone like DASS with one block per stage and widths 8/16/32/64."""
+    """Returns a backbone like DASS with one block per stage and widths 8/16/32/64; ``start`` changes nothing."""
     frontend = Frontend(seconds=seconds, frames=frames, normalize=normalize, resampler=resampler)
     return VMamba(8, (1, 1, 1, 1), drop_path=drop_path, frontend=frontend)
 

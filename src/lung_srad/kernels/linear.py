@@ -55,6 +55,11 @@ def multiplies_bfloat16() -> bool:
 multiplies_bfloat16._dynamo_marked_constant = True
 
 
+def product_dtype(dtype: torch.dtype, device: torch.device) -> torch.dtype:
+    """Returns the precision of products where ``dtype`` is asked for: float32 where bfloat16 would gain nothing."""
+    return torch.float32 if dtype == torch.bfloat16 and device.type == "cpu" and not multiplies_bfloat16() else dtype
+
+
 @cache
 def _accepts_bfloat16() -> bool:
     # What the CPU has is not enough: ONEDNN_MAX_CPU_ISA may forbid oneDNN to use it. Nor is a product: where a graph is

@@ -5,7 +5,7 @@ from copy import deepcopy
 import torch
 
 from lung_srad.errors import ConfigError, message
-from lung_srad.kernels.linear import packed
+from lung_srad.kernels.linear import packed, product_dtype
 from lung_srad.models.contract import Classifier
 from lung_srad.models.vmamba import SS2D, TILE, Conv2d, LayerNorm, Linear, Mlp, VMamba
 
@@ -32,13 +32,14 @@ def for_inference(net: Classifier, dtype: torch.dtype = torch.float32) -> Classi
         seen, remedy = "a network that is frozen already", "freeze the one that it was made from"
         raise ConfigError(message("for_inference: net", seen, "a network with its own weights", remedy))
     net = deepcopy(net).eval().requires_grad_(False)
+    products = product_dtype(dtype, next(net.parameters()).device)
     for module in net.modules():
         if isinstance(module, SS2D):
             module.A = module.scan_parameters()[2]
         elif isinstance(module, LayerNorm):
-            module.product_dtype = dtype
+            module.product_dtype = products
         elif isinstance(module, Mlp):
-            module.to(dtype)
+            module.to(dtype).to(products)  # the weights are rounded wherever it runs
         elif isinstance(module, Conv2d):
             module.to(memory_format=torch.channels_last)
     for module in net.modules():

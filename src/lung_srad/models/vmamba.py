@@ -15,7 +15,7 @@ from lung_srad.audio import AudioFrontend
 from lung_srad.errors import ShapeError, message
 from lung_srad.kernels import merged_scan
 from lung_srad.kernels.layers import depthwise_silu, layer_norm
-from lung_srad.kernels.linear import linear
+from lung_srad.kernels.linear import linear, product_dtype
 from lung_srad.models.contract import Backbone, Side
 from lung_srad.models.stochastic_depth import StochasticDepth
 from lung_srad.models.vmamba_layout import VMambaLayout
@@ -71,7 +71,7 @@ class LayerNorm(nn.LayerNorm):
         """Returns (..., C) -> (..., C)."""
         dtype = self.weight.dtype
         if self.narrow and torch.is_autocast_enabled(x.device.type):
-            dtype = torch.get_autocast_dtype(x.device.type)
+            dtype = product_dtype(torch.get_autocast_dtype(x.device.type), x.device)
         elif self.narrow and self.product_dtype is not None:
             dtype = self.product_dtype
         return layer_norm(x, self.weight, self.bias, self.eps, dtype)
