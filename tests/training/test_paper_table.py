@@ -61,6 +61,7 @@ def test_without_runs_there_are_dashes_and_how_to_make_them(tables):
     words = "--profile small --set training.epochs=2 --seeds 1,2"
     assert f"`lung-srad train ast_finetuning --data icbhi:PATH {words}`" in note
     assert f"`lung-srad table --paper --run --data icbhi:PATH {words}`" in note
+    assert "--set reading=code --seeds 1,2,3`" in " ".join(tables(overrides=["reading=code"])[ABLATION].sheet.remarks)
     full = " ".join(tables()[ABLATION].sheet.remarks)
     assert (
         "`lung-srad train ast_finetuning --data icbhi:PATH --weights audioset_10_10_0.4593.pth --seeds 1,2,3`" in full
@@ -81,8 +82,9 @@ def test_our_columns_are_the_three_rules_over_the_seeds_at_hand(tables, tmp_path
         for rule in ("last epoch", "best on test (optimistic)"):
             assert cells[f"Score, {rule}"] == shown([each[rule][NAMES[classes][2]] for each in rules])
     assert cells_of(tables(seeds=[5])[FOUR], "DASS + smoothing")["seeds"] == "1"
-    note = next(text for text in found[ABLATION].sheet.remarks if text.startswith("No finished run"))
-    assert "dass_smoothing" not in note
+    remarks = found[ABLATION].sheet.remarks
+    assert "dass_smoothing" not in next(text for text in remarks if text.startswith("No finished run"))
+    assert "Finished seeds, of 3 that count: dass_smoothing 2." in remarks
 
 
 def test_a_run_of_other_settings_is_no_seed_of_a_system(tables, tmp_path):

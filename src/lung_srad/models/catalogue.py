@@ -35,7 +35,7 @@ _AST = Official(
     twin="ast-finetuned-audioset-10-10-0.4593",
 )
 _CLAP = Official(
-    "clap-htsat-unfused", "https://huggingface.co/laion/clap-htsat-unfused", "a folder of about 615 MB", "Apache-2.0"
+    "clap-htsat-unfused", "the folder https://huggingface.co/laion/clap-htsat-unfused", "about 615 MB", "Apache-2.0"
 )
 
 CATALOGUE: dict[str, Official] = {  # name of a backbone -> the file that its systems start from

@@ -168,13 +168,18 @@ def _data(groups: Iterable[Group]) -> Iterator[str]:
 
 
 def _missing(groups: Mapping[str, Group], presets: Mapping[str, Preset], seeds: Sequence[int]) -> Iterator[str]:
-    """Yields how to make the rows that are not there."""
+    """Yields which rows have fewer seeds than asked for, and how to make those that are not there."""
+    counts = {name: len(group.runs) for name, group in groups.items() if len(group.runs) < len(seeds)}
+    if counts:
+        fewer = ", ".join(f"{name} {count}" for name, count in counts.items())
+        yield f"Finished seeds, of {len(seeds)} that count: {fewer}."
     absent = [preset for name, preset in presets.items() if name not in groups]
     if not absent:
         return
     first = absent[0]
     words = [f"--profile {first.profile}"] if first.profile else []
-    words += [f"--set {shlex.quote(text)}" for text in first.overrides]
+    changes = max((preset.overrides for preset in presets.values()), key=len)  # some keep none of a reading
+    words += [f"--set {shlex.quote(text)}" for text in changes]
     asked = " ".join([*words, f"--seeds {','.join(map(str, seeds))}"])
     starts = {preset.name: CATALOGUE[preset.backbone.name] for preset in absent if preset.backbone.name in CATALOGUE}
     file = f" --weights {starts[first.name].file}" if first.name in starts else ""
