@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from lung_srad.training import Outcome
 
 Data = Annotated[str, typer.Option(metavar="KIND:PATH", help="icbhi:FOLDER, sprsound:FOLDER or table:FILE.csv")]
-Split = Annotated[str | None, typer.Option(help="official, official-clean or fold-0 to fold-4 (docs/data.md).")]
+Split = Annotated[
+    str | None, typer.Option(help="official, official-clean, fold-0 to fold-4, lodo-DEVICE (docs/data.md).")
+]
 Profile = Annotated[str | None, typer.Option(help="A shipped set of overrides: small (CPUs, from scratch), demo.")]
 Reading = Annotated[
     str | None, typer.Option(help="paper or code (the public pre-release), for systems that have both.")
@@ -77,6 +79,8 @@ def train(
     chosen = [load_preset(name, profile=profile, overrides=overridden) for name in _members(names)]
     require_start(chosen, start)
     dataset, wanted = open_dataset(data, split=split), numbers(seeds)
+    if leads():
+        typer.echo(str(dataset.partition()), err=True)
     ended = run_all(chosen, wanted, dataset, out=out, start=start, resume=resume, threads=threads)
     if finished := [outcome.folder for outcome in ended if outcome.folder.finished]:
         show(results_table(finished))

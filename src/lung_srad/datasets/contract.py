@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lung_srad.datasets.checks import Progress, audio_findings
+from lung_srad.datasets.partitions import Partition, partition
 from lung_srad.datasets.report import Defect, Entry, Report, tally
 from lung_srad.errors import DataError, message, nearest
 from lung_srad.files import sha256
@@ -63,6 +64,8 @@ class Dataset(ABC):
         normal: the index of the normal class.
         splits: the words that :meth:`cycles` understands.
         scheme: which of several ways the corpus is split, ``"official"``; "" where there is one way only.
+        default_scheme: the one that is taken where none is named; runs on it carry no split in their name.
+        keeps_patients_apart: the scheme promises that no patient is on two sides; :meth:`partition` holds it to that.
         synthetic: the recordings are simulated; runs, tables and reports say so.
     """
 
@@ -72,6 +75,8 @@ class Dataset(ABC):
     normal: int
     splits: tuple[str, ...]
     scheme: str = ""
+    default_scheme: str = ""
+    keeps_patients_apart: bool = False
     synthetic: bool = False
 
     @abstractmethod
@@ -113,6 +118,15 @@ class Dataset(ABC):
             defects += more_defects
             notices += more_notices
         return tally(self, found, defects, notices)
+
+    def partition(self) -> Partition:
+        """Returns who is on which side, with the hash that names the split.
+
+        Raises:
+            DataError: as :meth:`cycles`, or a patient is on two sides of a split that promises otherwise.
+        """
+        found = partition(self.scheme, ((cycle, cycle.split) for cycle in self.cycles()))
+        return found.require_disjoint(self.location) if self.keeps_patients_apart else found
 
     def fingerprint(self) -> str:
         """Returns a SHA-256 over ids, times, labels, splits and audio: it changes with any of them.

@@ -15,6 +15,7 @@ class TwoClass(Dataset):
         self.corpus = corpus
         self.name, self.location = corpus.name, corpus.location
         self.splits, self.scheme, self.synthetic = corpus.splits, corpus.scheme, corpus.synthetic
+        self.default_scheme, self.keeps_patients_apart = corpus.default_scheme, corpus.keeps_patients_apart
 
     def scan(self) -> Scan:
         """Returns what the corpus finds, its labels made two."""

@@ -57,6 +57,7 @@ class Row:
         cycles: number of training cycles.
         seeds: number of seeds behind mean and deviation.
         synthetic: the figures come from simulated recordings; the row says so wherever it is shown.
+        split: name and hash of the split; "" where it has none or is not known.
     """
 
     system: str
@@ -70,6 +71,7 @@ class Row:
     score2: Figure | None = None
     balanced_accuracy: Figure | None = None
     synthetic: bool = False
+    split: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +123,11 @@ class Table:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         columns = [f"{field}{part}" for field in _FIGURES for part in ("", "_std", "_low", "_high")]
-        writer.writerow(["system", "epoch", "data", "training_cycles", "seeds", *columns])
+        writer.writerow(["system", "epoch", "data", "split", "split_sha256", "training_cycles", "seeds", *columns])
         for row in self.rows:
             numbers = [number for field in _FIGURES for number in _numbers(getattr(row, field))]
             data = SYNTHETIC if row.synthetic else ""
-            writer.writerow([row.system, row.rule, data, row.cycles, row.seeds, *numbers])
+            writer.writerow([row.system, row.rule, data, *row.split, row.cycles, row.seeds, *numbers])
         return text.getvalue()
 
 
@@ -137,6 +139,7 @@ def measured(
     cycles: int | None = None,
     intervals: Mapping[str, Estimate] | None = None,
     synthetic: bool = False,
+    split: tuple[str, str] = ("", ""),
 ) -> Row:
     """Returns the row of one system: mean and sample deviation over its seeds.
 
@@ -147,6 +150,7 @@ def measured(
         cycles: number of training cycles.
         intervals: of the figures, over patients.
         synthetic: whether the recordings are simulated.
+        split: its name and hash.
 
     Raises:
         DataError: no seed.
@@ -156,7 +160,7 @@ def measured(
     figures = {field: figure([getattr(s, field) for s in scores]) for field in _FIGURES}
     for field, estimate in (intervals or {}).items():
         figures[field] = replace(figures[field], interval=(estimate.low, estimate.high))
-    return Row(system=system, rule=rule, cycles=cycles, seeds=len(scores), synthetic=synthetic, **figures)
+    return Row(system=system, rule=rule, cycles=cycles, seeds=len(scores), synthetic=synthetic, split=split, **figures)
 
 
 def printed(
