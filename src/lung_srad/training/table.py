@@ -67,7 +67,7 @@ def _order(group: Group) -> tuple[bool, float, str]:
 
 def _rows(group: Group, notes: list[str]) -> list[Row]:
     """Returns one row per rule, the headline first and with its intervals over patients."""
-    name, rules = _name(group), group.scores()
+    name, rules = group_name(group), group.scores()
     known = len(rules.get(VALIDATION, [])) == len(group.runs)
     intervals = {VALIDATION: _intervals(name, group, notes)} if known else {}
     shared = {"cycles": group.train_cycles, "synthetic": group.synthetic, "split": split_words(group)}
@@ -81,7 +81,7 @@ def split_words(group: Group) -> tuple[str, str]:
     return group.split["name"], group.split.get("sha256", "")
 
 
-def _name(group: Group) -> str:
+def group_name(group: Group) -> str:
     extra = changed(group.preset, group.facts["start"])
     extra += [f"split {group.other_split}"] if group.other_split else []
     return f"{group.preset.title} ({', '.join(extra)})" if extra else group.preset.title
@@ -91,7 +91,7 @@ def _ensembles(group: Group, notes: list[str]) -> list[Row]:
     """Returns the rows of the ensembles that a system's seeds are members of."""
     rows: list[Row] = []
     for ensemble in ensembles_of(group):
-        name = ensemble_title(ensemble, len(group.runs)) + _name(group).removeprefix(group.preset.title)
+        name = ensemble_title(ensemble, len(group.runs)) + group_name(group).removeprefix(group.preset.title)
         rows += ensemble_rows(name, group, notes).values()
         if group.comparable:
             title = ensemble_title(ensemble, ensemble.size)
