@@ -12,6 +12,9 @@ from lung_srad.datasets.report import Defect, Entry, Report, tally
 from lung_srad.errors import DataError, message, nearest
 from lung_srad.files import sha256
 
+_AGES = ((2, "under 2"), (6, "2 to 5"), (18, "6 to 17"), (65, "18 to 64"))  # up to how many years, name
+_OLDEST = "65 and over"
+
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
@@ -128,6 +131,18 @@ class Dataset(ABC):
         found = partition(self.scheme, ((cycle, cycle.split) for cycle in self.cycles()))
         return found.require_disjoint(self.location) if self.keeps_patients_apart else found
 
+    def patient_facts(self) -> dict[str, dict[str, str]]:
+        """Returns patient -> fact -> group, as subgroups are made of: age group and sex, where they are known.
+
+        Raises:
+            DataError: as :meth:`cycles`.
+        """
+        found: dict[str, dict[str, str]] = {}
+        for cycle in self.cycles():
+            known = {"age group": age_group(cycle.age), "sex": cycle.sex}
+            found.setdefault(cycle.patient, {fact: group for fact, group in known.items() if group})
+        return found
+
     def fingerprint(self) -> str:
         """Returns a SHA-256 over ids, times, labels, splits and audio: it changes with any of them.
 
@@ -142,6 +157,13 @@ class Dataset(ABC):
             identity = (cycle.id, cycle.start, cycle.end, cycle.label, cycle.patient, cycle.split)
             digest.update(repr((*identity, contents[cycle.path])).encode())
         return digest.hexdigest()
+
+
+def age_group(years: float | None) -> str:
+    """Returns the group of an age in years, "" where it is not known."""
+    if years is None:
+        return ""
+    return next((name for end, name in _AGES if years < end), _OLDEST)
 
 
 def content_digest(path: Path) -> str:

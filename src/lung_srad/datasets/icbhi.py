@@ -7,7 +7,7 @@ from pathlib import Path
 from lung_srad.datasets.annotations import read_annotation
 from lung_srad.datasets.checks import audio_seconds, outside, shown
 from lung_srad.datasets.contract import Cycle, Dataset, Scan
-from lung_srad.datasets.demographics import Person, find_people
+from lung_srad.datasets.demographics import Person, find_diagnoses, find_people
 from lung_srad.datasets.icbhi_files import (
     DEVICES,
     FOLD_FILE,
@@ -102,6 +102,14 @@ class ICBHI(Dataset):
             cycles += _cycles_of(name, sides[key], files, self.folder / f"{name.stem}.wav")
             entries.append(Entry(name.stem, name.patient, name.device, sides[key]))
         return Scan(cycles, entries, files.defects, files.notices, listed, bool(files.audio))
+
+    def patient_facts(self) -> dict[str, dict[str, str]]:
+        """Returns patient -> fact -> group: age group and sex, and the diagnosis where the database's list is there."""
+        found, diagnoses = super().patient_facts(), find_diagnoses(self._places())
+        return {
+            patient: facts | ({"diagnosis": diagnoses[patient]} if patient in diagnoses else {})
+            for patient, facts in found.items()
+        }
 
     def _read_official(self, files: Files) -> Official:
         """Returns what the split file says; the folds use it too, for the names, where it is there."""

@@ -22,5 +22,9 @@ class TwoClass(Dataset):
         found = self.corpus.scan()
         return replace(found, cycles=[self._labelled(cycle) for cycle in found.cycles])
 
+    def patient_facts(self) -> dict[str, dict[str, str]]:
+        """Returns what the corpus knows of its patients."""
+        return self.corpus.patient_facts()
+
     def _labelled(self, cycle: Cycle) -> Cycle:
         return cycle if cycle.label is None else replace(cycle, label=int(cycle.label != self.corpus.normal))

@@ -9,6 +9,7 @@ from lung_srad.evaluation.calibration import Calibration, at_temperature, fit_te
 from lung_srad.evaluation.compare import Comparison, compare
 from lung_srad.evaluation.decision import Tuned, fit_bias, with_bias
 from lung_srad.evaluation.ensemble import EnsembleScores, average, curve
+from lung_srad.evaluation.foreign import Imported, import_predictions, labels_only, read_facts, write_facts
 from lung_srad.evaluation.intervals import Estimate
 from lung_srad.evaluation.metrics import Scores, confusion_matrix, mean_scores, score_predictions
 from lung_srad.evaluation.operating import Detection, OperatingPoint, npv, ppv
@@ -31,6 +32,7 @@ __all__ = [
     "Estimate",
     "Facts",
     "Figure",
+    "Imported",
     "OperatingPoint",
     "PaperRow",
     "PaperTable",
@@ -55,6 +57,8 @@ __all__ = [
     "figure",
     "fit_bias",
     "fit_temperature",
+    "import_predictions",
+    "labels_only",
     "mean_scores",
     "measured",
     "npv",
@@ -63,9 +67,11 @@ __all__ = [
     "patient_intervals",
     "ppv",
     "printed",
+    "read_facts",
     "read_predictions",
     "score_predictions",
     "select",
     "with_bias",
+    "write_facts",
     "write_predictions",
 ]

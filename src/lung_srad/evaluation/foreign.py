@@ -1,6 +1,7 @@
-"""Somebody else's predictions: a plain CSV of ids and answers, joined to the cycles of a corpus."""
+"""Somebody else's tables: plain CSVs of ids and answers, joined to the cycles of a corpus; facts about patients."""
 
 import csv
+import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from lung_srad.errors import DataError, message, nearest
 from lung_srad.evaluation.predictions import Predictions
+from lung_srad.files import replacing
 
 if TYPE_CHECKING:
     from lung_srad.datasets import Cycle
@@ -61,11 +63,11 @@ def labels_only(predictions: Predictions) -> bool:
 def import_predictions(path: str | Path, cycles: "Sequence[Cycle]", class_names: tuple[str, ...]) -> Imported:
     """Returns what a file of another model says of the cycles of a corpus.
 
-    Its first line names the columns: an id (``id``, ``cycle``, ``file`` or ``filename``) and either one column per class
-    (``p_normal`` or ``normal`` ...) that holds probabilities, or one of labels (``predicted``, ``prediction`` or
-    ``label``), by name or by number from 0. Other columns are not read; what is true is taken from the corpus. An id may
-    also end in ``_0`` instead of ``#0``, carry a folder before it or ``.wav`` behind it; where a recording has one cycle,
-    its name will do.
+    Its first line names the columns: an id (``id``, ``cycle``, ``file`` or ``filename``) and either one column per
+    class (``p_normal`` or ``normal`` ...) that holds probabilities, or one of labels (``predicted``, ``prediction``
+    or ``label``), by name or by number from 0. Other columns are not read; what is true is taken from the corpus. An
+    id may also end in ``_0`` instead of ``#0``, carry a folder before it or ``.wav`` behind it; where a recording has
+    one cycle, its name will do.
 
     Raises:
         DataError: names the file, the line and what does not fit; or no id of the file is a cycle of the corpus.
@@ -110,6 +112,33 @@ def import_predictions(path: str | Path, cycles: "Sequence[Cycle]", class_names:
     )
 
 
+def write_facts(path: str | Path, facts: Mapping[str, Mapping[str, str]]) -> None:
+    """Writes what is known of patients, a line each: patient, and a column for each fact."""
+    columns = list(dict.fromkeys(fact for own in facts.values() for fact in own))
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["patient", *columns])
+    writer.writerows([patient, *(own.get(fact, "") for fact in columns)] for patient, own in facts.items())
+    with replacing(Path(path)) as file:
+        file.write(text.getvalue().encode())
+
+
+def read_facts(path: str | Path) -> dict[str, dict[str, str]]:
+    """Returns patient -> fact -> group of a CSV with the column ``patient`` and one for each fact; empty is not known.
+
+    Raises:
+        DataError: no table, or no column ``patient``.
+    """
+    path = Path(path)
+    header, rows = _read(path)
+    if "patient" not in header:
+        seen, allowed = f"columns {', '.join(header)[:200]}", "'patient', and a column for each fact"
+        raise DataError(message(f"{path}, line 1", seen, allowed, "name the column that holds the patients"))
+    return {
+        row["patient"]: {fact: group for fact, group in row.items() if fact != "patient" and group} for _, row in rows
+    }
+
+
 def _read(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     """Returns the columns, in small letters but for those of classes, and the rows by line."""
     try:
@@ -131,10 +160,10 @@ def _read(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
                     rows.append((reader.line_num, dict(zip(header, stripped, strict=True))))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         seen = f"cannot be read ({getattr(error, 'strerror', None) or error})"
-        allowed = "a comma-separated UTF-8 file of ids and answers"
+        allowed = "a comma-separated UTF-8 file whose first line names its columns"
         raise DataError(message(path, seen, allowed, "save it again as CSV, in UTF-8")) from error
     if not rows:
-        raise DataError(message(path, "no row", "one row per cycle", "write the answers below the first line"))
+        raise DataError(message(path, "no row", "one or more", "write them below the first line"))
     return header, rows
 
 

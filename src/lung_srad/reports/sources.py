@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from lung_srad.errors import DataError, LungSradError, RunError, message
-from lung_srad.evaluation import Predictions, Scores, read_predictions
+from lung_srad.evaluation import Predictions, Scores, import_predictions, read_predictions
 
 if TYPE_CHECKING:
+    from lung_srad.datasets import Cycle, Dataset
     from lung_srad.runs import RunFolder
 
 
@@ -85,6 +88,40 @@ def read_source(paths: Sequence[str | Path], *, name: str = "") -> Source:
     raise RunError(message(first, "no run and no predictions file here", allowed, "check the path"))
 
 
+def imported_source(
+    path: str | Path, dataset: "Dataset", part: str, *, name: str = ""
+) -> tuple[Source, tuple[str, ...]]:
+    """Returns the answers of somebody else's model for one part of a corpus, and what did not fit together.
+
+    Args:
+        path: a CSV as :func:`lung_srad.evaluation.import_predictions` reads it.
+        dataset: whose cycles they are.
+        part: of the corpus; "all" is every cycle, where there is no part of that name.
+        name: of the model; by default that of the file.
+
+    Raises:
+        DataError: the file does not hold, or none of its ids is a cycle of the part.
+    """
+    every = part == "all" and part not in dataset.splits
+    found = import_predictions(path, dataset.cycles(None if every else part), dataset.class_names)
+    source = Source(
+        name or Path(path).stem,
+        (found.predictions,),
+        dataset.normal,
+        training=known_cycles(dataset),
+        split=dataset.partition().facts(),
+        synthetic=dataset.synthetic,
+    )
+    return source, found.remarks
+
+
+def known_cycles(dataset: "Dataset") -> Predictions | None:
+    """Returns the training cycles of a corpus without an answer, for baselines; None where there is no such part."""
+    cycles: list[Cycle] = dataset.cycles("train") if "train" in dataset.splits else []
+    blank = np.full((len(cycles), len(dataset.class_names)), np.nan)
+    return Predictions.of(cycles, blank, class_names=dataset.class_names) if cycles else None
+
+
 def normal_class(class_names: Sequence[str]) -> int:
     """Returns the index of the class called "normal" in any case, 0 where there is none."""
     return next((index for index, name in enumerate(class_names) if name.casefold() == "normal"), 0)
@@ -136,6 +173,30 @@ def _from_runs(folder: Path, name: str) -> Source:
         tuple(run.path for run in runs),
         group.synthetic,
         tuple(notes),
+    )
+
+
+def external_source(run: "RunFolder", predictions: Predictions, dataset: "Dataset") -> Source:
+    """Returns a run's answers for other data than it was tested on, with the notes that belong beside them."""
+    facts, notes = run.facts(), []
+    if facts["data"]["name"] == dataset.name and set(predictions.split.tolist()) - {"test"}:
+        notes.append("The run may have been trained on some of these cycles: they are of a corpus of the same kind.")
+    elif facts["data"]["name"] != dataset.name:
+        notes.append(
+            f"External validation: trained on {facts['data']['name']}, scored on {dataset.name}, not retrained."
+        )
+    if run.synthetic:
+        notes.append("The weights were trained on SYNTHETIC recordings.")
+    return Source(
+        f"{run.config().title} on {dataset.name}",
+        (predictions,),
+        facts["normal"],
+        training=_training(run) if facts["data"]["name"] == dataset.name else None,
+        facts=facts,
+        runs=(run.path,),
+        seeds=(facts["seed"],),
+        synthetic=dataset.synthetic,
+        notes=tuple(notes),
     )
 
 

@@ -13,7 +13,7 @@ import torch
 from lung_srad.config import Preset, load_preset, settings
 from lung_srad.datasets import Dataset, derive_seed, open_dataset
 from lung_srad.errors import RunError, message
-from lung_srad.evaluation import select
+from lung_srad.evaluation import select, write_facts
 from lung_srad.files import replacing
 from lung_srad.models import Classifier
 from lung_srad.runs import (
@@ -236,6 +236,8 @@ class _Run:
             started = str(self.start_from) if self.start_from else None
             # not among the facts that are compared: the fingerprint of the data has it, and older runs lack it
             split = corpus.partition().facts() | {"validation_sha256": corpus.validation().sha256}
+            if any((known := self.dataset.patient_facts()).values()):
+                write_facts(self.folder.patients, known)
             self.folder.write_config(self.preset, provenance(**facts, split=split, start_from=started))
 
     def _write_result(self, corpus: Corpus, first: Phase, final: Phase, chosen: int) -> None:

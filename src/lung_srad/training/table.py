@@ -82,6 +82,7 @@ def split_words(group: Group) -> tuple[str, str]:
 
 
 def group_name(group: Group) -> str:
+    """Returns a system's title, with what its runs are beside the system as it ships."""
     extra = changed(group.preset, group.facts["start"])
     extra += [f"split {group.other_split}"] if group.other_split else []
     return f"{group.preset.title} ({', '.join(extra)})" if extra else group.preset.title
