@@ -5,15 +5,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from lung_srad.evaluation.calibration import Calibration
-from lung_srad.evaluation.decision import Tuned
-from lung_srad.evaluation.intervals import DEFAULT, LEVEL, RESAMPLES, Estimate
-from lung_srad.evaluation.metrics import Scores
-from lung_srad.evaluation.operating import PREVALENCES, Detection
+from lung_srad.errors import DataError, message
+from lung_srad.evaluation.baselines import always_normal, device_site_lookup
+from lung_srad.evaluation.calibration import Calibration, at_temperature, calibrations, fit_temperature
+from lung_srad.evaluation.decision import Tuned, fit_bias, with_bias
+from lung_srad.evaluation.intervals import DEFAULT, LEVEL, RESAMPLES, Estimate, drawn
+from lung_srad.evaluation.metrics import NO_ANSWER, Scores, score_predictions
+from lung_srad.evaluation.operating import PREVALENCES, Detection, Units, detections, units_of
+from lung_srad.evaluation.patients import Labelled, labelled, paired_difference, rate_estimates
 from lung_srad.evaluation.predictions import Predictions
-from lung_srad.evaluation.subgroups import Facts, Spread, Subgroups
+from lung_srad.evaluation.ranking import findings
+from lung_srad.evaluation.subgroups import Facts, Spread, Subgroups, spread, subgroups
+
+Columns = tuple[ArrayLike, ArrayLike, ArrayLike]  # device, site and label of training cycles
+UNITS = ("cycle", "recording", "patient")
 
 NAMES = {  # key of a figure: what it is called where there is room
     "sp": "Sp",
@@ -32,8 +40,8 @@ class Settings:
     Attributes:
         method: of the interval, one of ``lung_srad.evaluation.intervals.METHODS``.
         resamples: of patients, for figures made of counts, AUROC, ECE and Brier.
-        few_resamples: of patients, for what has to sort anew in each: precision-recall, sensitivity at a specificity; and for
-            subgroups.
+        few_resamples: of patients, for what has to go along a curve in each (precision-recall, sensitivity at a
+            specificity), and for subgroups.
         seed: of the resamples.
         prevalences: in per cent, at which PPV and NPV are given.
     """
@@ -69,7 +77,7 @@ class Assessment:
         recordings: that have a labelled cycle; 0 where the file does not say.
         scores: of each seed.
         confusion: mean count over seeds by true class (rows) and answer; the last column is "no answer".
-        figures: key -> estimate: those of :data:`NAMES`, and ``recall CLASS`` for each class. Absent: nothing to answer.
+        figures: those of :data:`NAMES` and ``recall CLASS`` for each class; absent where no cycle can answer.
         calibration: of the answer and of each finding; empty without answers.
         temperatures: of each seed, fitted on validation; empty without validation.
         scaled: the calibration at these temperatures; empty without.
@@ -120,7 +128,7 @@ def evaluate_predictions(
     *,
     normal: int = 0,
     validation: Sequence[Predictions] = (),
-    train: tuple[ArrayLike, ArrayLike, ArrayLike] | None = None,
+    train: Columns | None = None,
     facts: Facts | None = None,
     settings: Settings | None = None,
 ) -> Assessment:
@@ -139,7 +147,146 @@ def evaluate_predictions(
         DataError: no label is known, patients are unknown or only one, seeds differ in their cycles, or validation does
             not fit the test part.
     """
-    raise NotImplementedError
+    settings, first = settings or Settings(), test[0] if test else None
+    given = labelled(test, normal=normal)
+    held = _held_out(test, validation, normal)
+    weights = drawn(len(given.patients), settings.resamples, settings.seed)
+    sides = ((given, first), (held, validation[0]) if held else None)
+    cycles, recordings, patients = (_detected(unit, sides, weights, settings) for unit in UNITS)
+    temperatures = tuple(fit_temperature(each) for each in validation)
+    cooled = [at_temperature(*pair) for pair in zip(test, temperatures, strict=True)] if validation else []
+    named = _recordings(given, first)
+    sizes = np.bincount(given.owner)
+    return Assessment(
+        class_names=first.class_names,
+        normal=normal,
+        seeds=len(test),
+        cycles=len(given.label),
+        unlabelled=len(first) - len(given.label),
+        silent=tuple(int((seed == NO_ANSWER).sum()) for seed in given.predicted),
+        patients=len(given.patients),
+        effective_patients=float(sizes.sum() ** 2 / (sizes**2).sum()),
+        recordings=0 if named is None else len(np.unique(named)),
+        scores=tuple(each.scores(normal=normal) for each in test),
+        confusion=tuple(map(tuple, given.counts().sum(0).tolist())),
+        figures=rate_estimates(given, weights, method=settings.method, names=first.class_names),
+        calibration=calibrations(given, weights),
+        temperatures=temperatures,
+        scaled=calibrations(labelled(cooled, normal=normal), weights) if cooled else (),
+        detection=cycles,
+        by_recording=recordings,
+        by_patient=patients,
+        subgroups=subgroups(given, first, facts, resamples=settings.few_resamples, method=settings.method),
+        spreads=_spreads(given, named),
+        tuned=_tuned(test, validation, weights, normal) if validation else None,
+        baselines=_baselines(given, first, train),
+        settings=settings,
+        notes=_notes(held, named, cycles, given),
+    )
+
+
+def _held_out(test: Sequence[Predictions], validation: Sequence[Predictions], normal: int) -> Labelled | None:
+    """Returns the validation cycles, or None without; checks that they go with the test part.
+
+    Raises:
+        DataError: they do not.
+    """
+    if not validation:
+        return None
+    held, given = labelled(validation, normal=normal, least=1), test[0]
+    shared = sorted(set(held.patients.tolist()) & set(given.patient[given.label >= 0].tolist()))
+    faults = [
+        (
+            len(validation) != len(test),
+            f"{len(validation)} files for {len(test)} of the test part",
+            "one for each seed",
+        ),
+        (held.class_names != given.class_names, f"classes {held.class_names}", f"{given.class_names}"),
+        (bool(shared), f"patients {', '.join(shared[:5])} are in the test part too", "other patients"),
+    ]
+    for wrong, seen, allowed in faults:
+        if wrong:
+            raise DataError(
+                message("validation", seen, allowed, "give what the same runs answered on validation patients")
+            )
+    return held
+
+
+def _recordings(given: Labelled, predictions: Predictions) -> NDArray[np.str_] | None:
+    """Returns the recording of each labelled cycle, with its patient; None where one is not named."""
+    names = predictions.recording[given.rows]
+    return np.strings.add(np.strings.add(given.patients[given.owner], "/"), names) if (names != "").all() else None
+
+
+def _detected(
+    unit: str,
+    sides: tuple[tuple[Labelled, Predictions], tuple[Labelled, Predictions] | None],
+    weights: NDArray[np.float64],
+    settings: Settings,
+) -> tuple[Detection, ...]:
+    """Returns the detection of each finding in one kind of unit; nothing where the file does not tell units apart."""
+    found: list[Units] = []
+    for given, predictions in (side for side in sides if side):
+        groups = {"cycle": None, "recording": _recordings(given, predictions), "patient": given.owner}[unit]
+        if unit == "recording" and groups is None:
+            break
+        found.append(units_of(given, unit, groups))
+    if not found:
+        return ()
+    validation = found[1] if len(found) > 1 else None
+    return detections(found[0], validation, weights, weights[: settings.few_resamples], settings.prevalences)
+
+
+def _tuned(
+    test: Sequence[Predictions], validation: Sequence[Predictions], weights: NDArray[np.float64], normal: int
+) -> Tuned | None:
+    """Returns what the tuned rule gives; None where a validation file lacks normal or abnormal cycles."""
+    try:
+        biases = tuple(fit_bias(each, normal=normal) for each in validation)
+    except DataError:
+        return None
+    ruled, held = (
+        [with_bias(each, bias, normal=normal) for each, bias in zip(part, biases, strict=True)]
+        for part in (test, validation)
+    )
+    given = labelled(ruled, normal=normal)
+    gain = paired_difference(ruled, test, normal=normal, resamples=len(weights))
+    scores = tuple(each.scores(normal=normal) for each in held)
+    return Tuned(biases, scores, rate_estimates(given, weights, names=given.class_names), gain)
+
+
+def _spreads(given: Labelled, named: NDArray[np.str_] | None) -> tuple[Spread, ...]:
+    patients = spread(given, given.patients[given.owner], "patient")
+    return (patients,) if named is None else (spread(given, named, "recording"), patients)
+
+
+def _baselines(given: Labelled, predictions: Predictions, train: Columns | None) -> tuple[Baseline, ...]:
+    """Returns the scores of those that hear nothing."""
+    classes, normal = len(given.class_names), given.normal
+    answers = {"always normal": always_normal(len(given.label), normal=normal)}
+    if train is not None:
+        where = predictions.device[given.rows], predictions.site[given.rows]
+        answers["device and site, no audio"] = device_site_lookup(train, where, num_classes=classes)
+    return tuple(
+        Baseline(name, score_predictions(given.label, answer, num_classes=classes, normal=normal))
+        for name, answer in answers.items()
+    )
+
+
+def _notes(
+    held: Labelled | None, named: NDArray[np.str_] | None, cycles: tuple[Detection, ...], given: Labelled
+) -> tuple[str, ...]:
+    """Returns what could not be said, and why."""
+    absent = [name for name in findings(given.class_names, given.normal) if name not in {each.name for each in cycles}]
+    notes = (
+        (
+            held is None,
+            "No validation predictions: no temperature, no tuned rule, and thresholds from the test part alone.",
+        ),
+        (named is None, "The file does not name the recording of every cycle: nothing by recording."),
+        (bool(absent), f"In all cycles or in none, so nothing on how it is detected: {', '.join(absent)}."),
+    )
+    return tuple(text for applies, text in notes if applies)
 
 
 def _plain(value: Any) -> Any:

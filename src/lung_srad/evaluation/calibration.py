@@ -39,7 +39,8 @@ class Calibration:
             probability, against its being there).
         cycles: with a label and an answer, of the first seed.
         ece: expected calibration error over 15 bins of equal mass, in per cent.
-        brier: in per cent of its unit: of a finding Σ(p − y)²/n, 0 to 100; of ``answer`` the sum over all classes, to 200.
+        brier: mean squared error times 100: of a finding Σ (p − y)² / n, 0 to 100; of ``answer`` summed over all
+            classes, 0 to 200.
         bins: of all seeds together, lowest probability first.
     """
 
@@ -74,8 +75,8 @@ def at_temperature(predictions: Predictions, temperature: float) -> Predictions:
 def fit_temperature(validation: Predictions) -> float:
     """Returns the temperature under which validation cycles are likeliest, from 0.05 to 20.
 
-    The mean negative log-likelihood is convex in 1/T, so a golden-section search on log T finds its one minimum. A class
-    that was given probability 0 counts as 1e-12, so that one such cycle does not decide alone.
+    The mean negative log-likelihood is convex in 1/T, so a golden-section search on log T finds its one minimum. A
+    class that was given probability 0 counts as 1e-12, so that one such cycle does not decide alone.
 
     Raises:
         DataError: no validation cycle has a label and an answer.

@@ -122,7 +122,7 @@ def estimate(
     share: bool = True,
     seeds: Sequence[float] = (),
 ) -> Estimate | None:
-    """Returns a figure with its interval, and its spread over the values of ``seeds``; ``None`` where it has no value."""
+    """Returns a figure with its interval, and the spread of ``seeds``, its values; ``None`` where it has no value."""
     if weights.shape[1] < 2:
         value, ends = float(statistic(np.ones((1, weights.shape[1])))[0][0]), None
     else:

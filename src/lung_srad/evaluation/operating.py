@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 
 from lung_srad.evaluation.intervals import Estimate, Statistic, estimate, mean_of
 from lung_srad.evaluation.patients import Labelled, ratio
-from lung_srad.evaluation.ranking import GRID, Curve, Ranked, auroc, average_precision, finding_score, findings
+from lung_srad.evaluation.ranking import (
+    Curve,
+    Ranked,
+    auroc,
+    average_precision,
+    curve,
+    findings,
+    sensitivity_at,
+)
 
 TARGETS = (80.0, 90.0, 95.0)  # specificities at which sensitivity is given
 PREVALENCES = (5.0, 20.0, 50.0)  # per cent, for PPV and NPV
@@ -21,7 +29,7 @@ PREVALENCES = (5.0, 20.0, 50.0)  # per cent, for PPV and NPV
 
 @dataclass(frozen=True, slots=True)
 class Predictive:
-    """PPV and NPV in per cent where this share of cycles has the finding; ``None`` where nothing is (or all is) flagged."""
+    """PPV and NPV in per cent where this share of units has the finding; ``None`` where nothing (or all) is flagged."""
 
     prevalence: float
     ppv: float | None
@@ -77,6 +85,83 @@ class Detection:
     points: tuple[OperatingPoint, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Units:
+    """Units of one kind in which findings may be: cycles, recordings or patients.
+
+    Attributes:
+        kind: ``cycle``, ``recording`` or ``patient``.
+        owner: (n,), the number of each unit's patient.
+        patients: how many patients there are.
+        present: finding -> (n,), whether it is there.
+        scores: finding -> (seeds, n), its probability, see :class:`Ranked`.
+    """
+
+    kind: str
+    owner: NDArray[np.int64]
+    patients: int
+    present: dict[str, NDArray[np.bool_]]
+    scores: dict[str, NDArray[np.float64]]
+
+    def ranked(self, name: str) -> list[Ranked]:
+        """Returns one finding for each seed."""
+        return [Ranked(self.present[name], score, self.owner, self.patients) for score in self.scores[name]]
+
+
+def units_of(given: Labelled, kind: str, group: NDArray | None = None) -> Units:
+    """Returns the units of labelled cycles.
+
+    A unit of several cycles has the mean probability of those with an answer (none: no answer), and holds a finding
+    where one of its cycles does.
+
+    Args:
+        given: the cycles.
+        kind: what a unit is called.
+        group: (n,), the unit of each cycle, in no more than one patient; ``None`` where each is a unit of its own.
+    """
+    place = np.arange(len(given.label)) if group is None else np.unique(group, return_inverse=True)[1]
+    number = int(place.max()) + 1
+    owner = np.zeros(number, dtype=np.int64)
+    owner[place] = given.owner
+    present, scores = {}, {}
+    for name, classes in findings(given.class_names, given.normal).items():
+        held = np.isin(given.label, list(classes))
+        present[name] = np.bincount(place, weights=held, minlength=number) > 0
+        scores[name] = np.stack([_mean_score(seed, classes, place, present[name]) for seed in given.probabilities])
+    return Units(kind, owner, len(given.patients), present, scores)
+
+
+def detections(
+    test: Units,
+    validation: Units | None,
+    weights: NDArray[np.float64],
+    few: NDArray[np.float64],
+    prevalences: Sequence[float] = PREVALENCES,
+) -> tuple[Detection, ...]:
+    """Returns how well each finding is detected; one that is in all units or in none is left out.
+
+    Args:
+        test: the units of the test part.
+        validation: those of validation patients, by which thresholds are chosen.
+        weights: resamples of the test patients, for areas under ROC curves and at fixed thresholds.
+        few: fewer of them, for what has to go along the whole curve in each.
+        prevalences: in per cent.
+    """
+    return tuple(
+        _detection(name, test, validation, (weights, few), prevalences)
+        for name, present in test.present.items()
+        if present.any() and not present.all()
+    )
+
+
+def threshold(ranked: Ranked, target: float) -> float:
+    """Returns the lowest threshold of at least ``target`` per cent specificity; infinite where no score has it."""
+    without = np.sort(ranked.score[~ranked.present])
+    candidates = np.r_[np.unique(ranked.score), np.inf]
+    sp = 100 * np.searchsorted(without, candidates) / max(1, len(without))  # below the threshold: left alone
+    return float(candidates[int(np.argmax(sp >= target - 1e-9))])
+
+
 def ppv(sp: float, se: float, prevalence: float) -> float | None:
     """Returns the share of flagged units that have the finding, all in per cent; ``None`` where nothing is flagged."""
     right, wrong = se * prevalence, (100 - sp) * (100 - prevalence)
@@ -87,3 +172,67 @@ def npv(sp: float, se: float, prevalence: float) -> float | None:
     """Returns the share of units left alone that lack the finding, in per cent; ``None`` where all is flagged."""
     right, wrong = sp * (100 - prevalence), (100 - se) * prevalence
     return 100 * right / (right + wrong) if right + wrong > 0 else None
+
+
+def _mean_score(
+    probabilities: NDArray[np.float64], classes: Sequence[int], place: NDArray[np.int64], present: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Returns the score of each unit from its cycles' (n, classes)."""
+    each = probabilities[:, list(classes)].sum(1)
+    answered = ~np.isnan(each)
+    number = np.bincount(place[answered], minlength=len(present))
+    total = np.bincount(place[answered], weights=each[answered], minlength=len(present))
+    return np.where(number > 0, total / np.maximum(number, 1), np.where(present, -np.inf, np.inf))
+
+
+def _detection(
+    name: str,
+    test: Units,
+    validation: Units | None,
+    draws: tuple[NDArray[np.float64], NDArray[np.float64]],
+    prevalences: Sequence[float],
+) -> Detection:
+    weights, few = draws
+    seeds, present = test.ranked(name), test.present[name]
+    points = []
+    for target in TARGETS:
+        se = _over_seeds([sensitivity_at(seed, target) for seed in seeds], few)
+        thresholds = () if validation is None else tuple(threshold(each, target) for each in validation.ranked(name))
+        there = [None, None]
+        if thresholds:
+            pairs = [_at_threshold(seed, chosen) for seed, chosen in zip(seeds, thresholds, strict=True)]
+            there = [_over_seeds(list(column), weights) for column in zip(*pairs, strict=True)]
+        sp_there, se_there = there
+        at = (target, se.value) if sp_there is None or se_there is None else (sp_there.value, se_there.value)
+        predictive = tuple(Predictive(share, ppv(*at, share), npv(*at, share)) for share in prevalences)
+        points.append(OperatingPoint(target, se, thresholds, sp_there, se_there, predictive))
+    return Detection(
+        name=name,
+        unit=test.kind,
+        units=len(present),
+        present=int(present.sum()),
+        patients=len(np.unique(test.owner[present])),
+        auroc=_over_seeds([auroc(seed) for seed in seeds], weights),
+        auprc=_over_seeds([average_precision(seed) for seed in seeds], few),
+        curve=curve(seeds),
+        points=tuple(points),
+    )
+
+
+def _over_seeds(seeds: Sequence[Statistic], weights: NDArray[np.float64]) -> Estimate:
+    """Returns the mean over seeds with interval and spread; there is one, as the finding is in some units only."""
+    once = np.ones((1, weights.shape[1]))
+    found = estimate(mean_of(seeds), weights, seeds=[float(seed(once)[0][0]) for seed in seeds])
+    assert found is not None
+    return found
+
+
+def _at_threshold(ranked: Ranked, chosen: float) -> tuple[Statistic, Statistic]:
+    """Returns specificity and sensitivity at a fixed threshold."""
+    flagged = ranked.score >= chosen
+
+    def sums(units: NDArray[np.bool_]) -> NDArray[np.float64]:
+        return np.bincount(ranked.owner[units], minlength=ranked.patients).astype(np.float64)
+
+    present = ranked.present
+    return ratio(sums(~present & ~flagged), sums(~present)), ratio(sums(present & flagged), sums(present))

@@ -16,6 +16,7 @@ from lung_srad.evaluation.intervals import Statistic
 ABNORMAL, BOTH = "abnormal", "both"
 _HELD_BY_BOTH = ("crackle", "wheeze")
 _CHUNK = 1_000_000  # numbers in one array of resamples by thresholds
+_REACH = 0.05  # of specificity, to either side, for the slope of a curve
 GRID = 201  # points of a curve: every half per cent
 
 
@@ -83,12 +84,6 @@ def findings(class_names: Sequence[str], normal: int) -> dict[str, tuple[int, ..
     return found
 
 
-def finding_score(probabilities: NDArray[np.float64], classes: Sequence[int], present: NDArray[np.bool_]) -> NDArray:
-    """Returns the probability of a finding in each unit; without an answer −∞ where it is there, ∞ where not."""
-    score = probabilities[:, list(classes)].sum(1)
-    return np.where(np.isnan(score), np.where(present, -np.inf, np.inf), score)
-
-
 def auroc(ranked: Ranked) -> Statistic:
     """Returns the area under the ROC curve in per cent: how often a unit with the finding ranks above one without.
 
@@ -131,7 +126,62 @@ def average_precision(ranked: Ranked) -> Statistic:
             influence = ((precision + more) @ with_it - less @ each) / total - value * positive / total
         return 100 * value[:, 0], 100 * influence
 
-    rows = max(1, _CHUNK // len(with_it))
+    return _in_blocks(part, len(with_it))
+
+
+def sensitivity_at(ranked: Ranked, target: float) -> Statistic:
+    """Returns the greatest sensitivity in per cent whose specificity is at least ``target`` per cent.
+
+    Its influence is that of sensitivity and specificity at the threshold that was reached, the latter times the slope of
+    the curve there, which is taken over ten points of specificity as the curve itself is a staircase.
+    """
+    _, with_it, without = ranked.sums()
+    hits_of, alarms_of = with_it.cumsum(0), without.cumsum(0)  # (thresholds, patients), at or above each
+    positive, negative = with_it.sum(0), without.sum(0)
+
+    def at(alarms: NDArray[np.float64], hits: NDArray[np.float64], share: float) -> tuple[NDArray, NDArray]:
+        """Returns the last threshold with at most that share of alarms (−1: none) and the share of hits there."""
+        last = (alarms <= share + 1e-12).sum(1) - 1
+        return last, np.where(last < 0, 0, np.take_along_axis(hits, np.maximum(last, 0)[:, None], 1)[:, 0])
+
+    def part(weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            up, down = (weights @ positive)[:, None], (weights @ negative)[:, None]
+            hits, alarms = weights @ hits_of.T / up, weights @ alarms_of.T / down  # (resamples, thresholds)
+            share = 1 - target / 100
+            last, se = at(alarms, hits, share)
+            above, below = max(0.0, share - _REACH), min(1.0, share + _REACH)
+            slope = ((at(alarms, hits, below)[1] - at(alarms, hits, above)[1]) / (below - above))[:, None]
+            reached = (last >= 0)[:, None]
+            fp = np.take_along_axis(alarms, np.maximum(last, 0)[:, None], 1)
+            moved = (np.where(reached, hits_of[last], 0) - se[:, None] * positive) / up
+            moved -= slope * (np.where(reached, alarms_of[last], 0) - np.where(reached, fp, 0) * negative) / down
+        se[np.isnan(hits[:, -1]) | np.isnan(alarms[:, -1])] = np.nan
+        return 100 * se, 100 * moved
+
+    return _in_blocks(part, len(with_it))
+
+
+def curve(seeds: Sequence[Ranked]) -> Curve:
+    """Returns both curves on a grid of half per cents, the mean over seeds."""
+    grid = np.linspace(0, 100, GRID)
+    se, precision = (np.mean(column, axis=0) for column in zip(*(_on_grid(seed, grid) for seed in seeds), strict=True))
+    return Curve(*(tuple(column.tolist()) for column in (grid, se, grid, precision)))
+
+
+def _on_grid(ranked: Ranked, grid: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Returns sensitivity at each specificity, and precision at each sensitivity, in per cent."""
+    _, with_it, without = ranked.sums()
+    hits, alarms = with_it.sum(1).cumsum(), without.sum(1).cumsum()
+    se, sp = 100 * hits / hits[-1], 100 - 100 * alarms / alarms[-1]
+    last = np.searchsorted(-sp, -grid + 1e-9, side="right") - 1  # specificity falls from threshold to threshold
+    first = np.searchsorted(se, grid - 1e-9)
+    return np.where(last < 0, 0, se[last]), (100 * hits / (hits + alarms))[first]
+
+
+def _in_blocks(part: Statistic, thresholds: int) -> Statistic:
+    """Returns the same figure, computed for so few resamples at a time that memory stays small."""
+    rows = max(1, _CHUNK // thresholds)
 
     def figure(weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         parts = [part(weights[start : start + rows]) for start in range(0, len(weights), rows)]

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lung_srad.errors import DataError, message
-from lung_srad.evaluation.metrics import Scores
 from lung_srad.evaluation.intervals import Estimate
+from lung_srad.evaluation.metrics import Scores
 from lung_srad.evaluation.sheet import Sheet
 
 SYNTHETIC = "SYNTHETIC"  # the stamp on everything that comes from simulated recordings
