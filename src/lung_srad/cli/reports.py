@@ -54,7 +54,6 @@ def report(
     Example: lung-srad report predictions.csv --validation validation.csv --data icbhi:ICBHI_final_database
     """
     from lung_srad.cli.screen import show
-    from lung_srad.datasets import open_dataset
     from lung_srad.evaluation import Settings, read_facts, read_predictions, write_predictions
     from lung_srad.reports import imported_source, make_case, make_report, read_source, tables, write_report
     from lung_srad.reports.parts import result_table
@@ -66,7 +65,7 @@ def report(
     if foreign is not None and data is None:
         raise typer.BadParameter("--import needs --data: the corpus whose cycles the ids are")
     remarks: tuple[str, ...] = ()
-    dataset = None if data is None else open_dataset(data, split=split)
+    dataset = None if data is None else _opened(data, split)
     if foreign is not None and dataset is not None:
         source, remarks = imported_source(foreign, dataset, part, name=name)
     else:
@@ -85,7 +84,7 @@ def report(
         write_predictions(written[-1], source.predictions[0])
     if source.runs:
         written.append(_card(case, target))
-    for sheet in (result_table(case), *tables(case)):
+    for sheet in (result_table(case), *tables(case)[:2]):  # the other groups are in the report
         show(sheet)
         typer.echo()
     for line in (*remarks, *map(str, written)):
@@ -114,6 +113,12 @@ def compare(
     show(sheet)
     if out is not None:
         write_texts(out.parent, {out.name: sheet.markdown()})
+
+
+def _opened(data: str, split: str | None) -> "Dataset":
+    from lung_srad.datasets import open_dataset  # torch: predictions alone need not wait for it
+
+    return open_dataset(data, split=split)
 
 
 def _training(source: "Source", dataset: "Dataset | None") -> "Predictions | None":

@@ -190,7 +190,7 @@ def _by_group(run: "RunFolder", predictions: "Predictions", dataset: "Dataset", 
     except DataError as error:  # one patient, or none that is known: there are counts, but no intervals
         typer.echo(f"no report by group: {error}", err=True)
         return
-    for sheet in tables(case):
+    for sheet in tables(case)[:2]:  # by class and by device; the other groups are in the report
         typer.echo()
         show(sheet)
     if out is not None:

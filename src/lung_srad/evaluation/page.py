@@ -7,6 +7,7 @@ or to run a script.
 
 import base64
 import html
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -24,6 +25,7 @@ _COLUMNS = {  # of a table of results: field of a row, heading
     "se2": "2-class Se",
     "balanced_accuracy": "balanced accuracy",
 }
+_WITH_INTERVAL = re.compile(r"([-\d][^()]*) \((.+ to .+)\)")
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
@@ -134,10 +136,16 @@ def sheet(content: Sheet, *, quiet: Collection[int] = ()) -> Html:
     for row, (first, *cells) in enumerate(content.cells):
         grey = ' class="quiet"' if row in quiet else ""
         marks = ["" if place < content.texts else ' class="number"' for place in range(1, len(cells) + 1)]
-        each = "".join(f"<td{mark}>{text(cell)}</td>" for mark, cell in zip(marks, cells, strict=True))
+        each = "".join(f"<td{mark}>{_two_lines(cell)}</td>" for mark, cell in zip(marks, cells, strict=True))
         rows.append(f'<tr{grey}><th scope="row">{text(first)}</th>{each}</tr>')
     notes = join(paragraph(note, kind="note") for note in content.remarks)
     return join([_grid(content.heading, content.header, rows, texts=content.texts), notes])
+
+
+def _two_lines(cell: str) -> Html:
+    """Returns a cell, the interval in brackets behind a figure below it: ``79.5 (76.0 to 83.1)``."""
+    match = _WITH_INTERVAL.fullmatch(cell)
+    return Html(f"{text(match[1])}<small>{text(match[2])}</small>") if match else text(cell)
 
 
 def count(number: float) -> str:

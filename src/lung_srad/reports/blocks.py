@@ -1,13 +1,14 @@
 """A report as blocks of plain content, and the two ways to write it: one HTML page, or Markdown with pictures."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lung_srad.evaluation import Sheet
 from lung_srad.evaluation import page as html
+from lung_srad.evaluation.tables import SYNTHETIC
 
 FEW_MARK = "†"  # behind the name of a group of few patients, for those who do not see grey
 
@@ -106,6 +107,20 @@ class Report:
         """Returns file name -> SVG of every drawing."""
         blocks = (block for part in self.parts for block in part.blocks)
         return {f"{block.name}.svg": block.svg for block in blocks if isinstance(block, Drawing)}
+
+
+def stamped(part: Part) -> Part:
+    """Returns a part whose tables and pictures each say that they come from simulated recordings."""
+
+    def marked(block: Block) -> Block:
+        match block:
+            case Rows(sheet, quiet) if not sheet.heading.startswith(SYNTHETIC):
+                return Rows(replace(sheet, heading=f"{SYNTHETIC} · {sheet.heading}"), quiet)
+            case Confusion() | Drawing():
+                return replace(block, caption=f"{SYNTHETIC} · {block.caption}")
+        return block
+
+    return replace(part, blocks=tuple(map(marked, part.blocks)))
 
 
 def _html(block: Block) -> html.Html:

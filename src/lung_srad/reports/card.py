@@ -7,7 +7,7 @@ from typing import Any
 from lung_srad.config import Preset
 from lung_srad.evaluation.tables import SYNTHETIC, SYNTHETIC_NOTE
 from lung_srad.files import sha256
-from lung_srad.reports.blocks import Confusion, Part, Report, Rows, Words
+from lung_srad.reports.blocks import Confusion, Part, Report, Rows, Words, stamped
 from lung_srad.reports.make import NOTICE
 from lung_srad.reports.parts import (
     Case,
@@ -41,7 +41,7 @@ LIMITS = (
         "Patients come from few places; other places, devices and ages need an external validation "
         "(`lung-srad evaluate RUN --data KIND:PATH`)."
     ),
-    "A group that is grey in the tables (fewer than five patients) has not been evaluated.",
+    "A group marked † in the tables (fewer than five patients) has not been evaluated.",
 )
 
 
@@ -67,6 +67,8 @@ def model_card(case: Case, runs: Sequence[RunFolder]) -> str:
         Part("cost", "Cost", tuple(map(Words, _cost(runs, preset, facts)))),
         Part("hashes", "How to make it again", tuple(map(Words, _again(runs, facts, hashes)))),
     )
+    if source.synthetic:
+        parts = tuple(map(stamped, parts))
     stamp = SYNTHETIC if source.synthetic else ""
     body = Report(f"Model card: {source.name}", (Words(notice),), parts, stamp).markdown()
     return "\n".join(front) + "\n\n" + body

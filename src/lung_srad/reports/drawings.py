@@ -56,7 +56,7 @@ def reliability(before: Sequence[Calibration], after: Sequence[Calibration] = ()
                 axes.plot(*points.T, color=colour, marker=mark, markersize=4, linewidth=1.2, label=label)
             axes.set(title=title, xlabel="probability, %", ylabel="how often it was so, %")
             _percent_axes(axes)
-            axes.legend(loc="upper left")
+            axes.legend(loc="lower right")
     return figure
 
 

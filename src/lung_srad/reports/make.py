@@ -8,7 +8,7 @@ from lung_srad.errors import RunError, message
 from lung_srad.evaluation import Predictions, Settings, evaluate_predictions, labels_only
 from lung_srad.evaluation.tables import SYNTHETIC, SYNTHETIC_NOTE
 from lung_srad.files import replacing
-from lung_srad.reports.blocks import Block, Commands, Lines, Part, Report, Words
+from lung_srad.reports.blocks import Block, Commands, Lines, Part, Report, Words, stamped
 from lung_srad.reports.parts import (
     Case,
     calibration_part,
@@ -94,7 +94,9 @@ def make_report(case: Case, *, remarks: Sequence[str] = ()) -> Report:
         _how_part(case),
     )
     stamp = f"{SYNTHETIC}: simulated recordings, not patients" if source.synthetic else ""
-    return Report(f"Report: {source.name}", tuple(lead), tuple(part for part in parts if part is not None), stamp)
+    shown = [part for part in parts if part is not None]
+    shown = [stamped(part) for part in shown] if source.synthetic else shown
+    return Report(f"Report: {source.name}", tuple(lead), tuple(shown), stamp)
 
 
 def _how_part(case: Case) -> Part:

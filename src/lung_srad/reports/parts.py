@@ -82,7 +82,7 @@ def baseline_rows(found: Assessment) -> list[tuple[str, ...]]:
 
 
 def tables(case: Case) -> list[Sheet]:
-    """Returns what a terminal shows of a report: counts by class and answer, and the tables of subgroups."""
+    """Returns what a terminal shows of a report: counts by class and answer, then the tables of subgroups."""
     found = case.found
     counts = confusion_sheet(np.array(found.confusion), found.class_names, "Confusion matrix, counts")
     return [counts, *(block.sheet for block in subgroups_part(case).blocks if isinstance(block, Rows))]
@@ -99,7 +99,7 @@ def result_part(case: Case) -> Part:
     meaning = (
         "Sp is the share of normal cycles that are called normal; Score is the mean of Sp and Se, in per cent.",
         STRICT,
-        "In brackets: 95 % intervals over patients, whom cycles of the same person resemble. "
+        "Intervals are 95 % and over patients, as cycles of one patient resemble each other. "
         + ("± is the deviation over seeds; it says nothing about other patients." if found.seeds > 1 else ""),
         "A cycle without an answer counts as a miss in every figure.",
     )
@@ -120,7 +120,7 @@ def result_table(case: Case) -> Sheet:
     found = case.found
     rows = [(case.source.name, *figure_cells(found.figures))]
     if found.tuned:
-        rows.append(("the same answers, decision rule tuned on validation", *figure_cells(found.tuned.figures)))
+        rows.append(("decision rule tuned on validation", *figure_cells(found.tuned.figures)))
     rows += baseline_rows(found)
     heading = f"{SYNTHETIC} · Scores in per cent" if case.source.synthetic else "Scores in per cent"
     remarks = (SYNTHETIC_NOTE,) if case.source.synthetic else ()
@@ -340,7 +340,7 @@ def calibration_part(case: Case) -> Part:
     alt = "How often it was so against the probability that was given"
     caption = "On the dotted line probabilities mean what they say; below it they promise too much."
     drawing = Drawing("reliability", svg(reliability(found.calibration, found.scaled)), alt, caption)
-    table = Sheet("Calibration", tuple(header), tuple(rows), tuple(remarks), texts=1)
+    table = Sheet("ECE and Brier score", tuple(header), tuple(rows), tuple(remarks), texts=1)
     return Part("calibration", "Calibration", (Rows(table), drawing))
 
 
@@ -363,12 +363,12 @@ def data_part(case: Case) -> Part:
 
 
 def split_words(split: Mapping[str, object]) -> str:
-    """Returns what is known of the split, in sentences."""
+    """Returns what is known of the split, in sentences; who is on both sides only where the run kept it."""
     if not split:
         return "The split is not known: who is in training has to be stated by whoever made these predictions."
     name, hashed, shared = (split.get(key) for key in ("name", "sha256", "shared_patients"))
     words = f"Split {name or 'as the table gives it'}"
-    words += f", SHA-256 {hashed} of its sorted (cycle id, part) list." if hashed else "; this run kept no hash of it."
+    words += f", SHA-256 {hashed} of its sorted (cycle id, part) list." if hashed else "; this run kept neither its hash nor who is on both sides."
     if isinstance(shared, Sequence) and shared:
         words += (
             f" It is NOT disjoint by patients: {', '.join(map(str, shared))} are in training and in the test part, so "
@@ -376,6 +376,4 @@ def split_words(split: Mapping[str, object]) -> str:
         )
     elif shared is not None:
         words += " No patient is on two sides of it; this was checked."
-    elif name == "official":
-        words += " As published it has patients 156 and 218 on both sides of ICBHI."
     return words
