@@ -233,8 +233,13 @@ def test_train_table_and_evaluate_from_the_shell(train, workplace, tmp_path, mon
     rows = list(csv.DictReader(io.StringIO(target.read_text())))
     assert {row["seeds"] for row in rows if row["epoch"] == "last epoch"} == {"2"}
     run, data = tmp_path / "runs" / "lung_srad-small" / "seed1", workplace / "corpus" / "table.csv"
-    judged = RUN.invoke(app, ["evaluate", str(run), f"--data=table:{data}", f"--out={tmp_path / 'p.csv'}"])
+    places = [f"--out={tmp_path / 'p.csv'}", f"--report={tmp_path / 'external'}"]
+    judged = RUN.invoke(app, ["evaluate", str(run), f"--data=table:{data}", *places])
     assert judged.exit_code == 0, judged.stderr
+    assert "**Confusion matrix, counts**" in judged.stdout
+    assert "**By device, in per cent**" in judged.stdout
+    assert "classes of run and data, matched by name: normal, crackle, wheeze" in judged.stderr
+    assert (tmp_path / "external" / "report.html").is_file()
     monkeypatch.chdir(tmp_path)
     (tmp_path / "predictions_test.csv").touch()
     kept = RUN.invoke(app, ["evaluate", str(run), f"--data=table:{data}"])

@@ -83,8 +83,7 @@ def baseline_rows(found: Assessment) -> list[tuple[str, ...]]:
 
 def tables(case: Case) -> list[Sheet]:
     """Returns what a terminal shows of a report: counts by class and answer, then the tables of subgroups."""
-    found = case.found
-    counts = confusion_sheet(np.array(found.confusion), found.class_names, "Confusion matrix, counts")
+    counts = confusion_sheet(np.array(case.found.confusion), case.found.class_names, _counts(case))
     return [counts, *(block.sheet for block in subgroups_part(case).blocks if isinstance(block, Rows))]
 
 
@@ -154,7 +153,6 @@ def classes_part(case: Case) -> Part:
         for index, name in enumerate(found.class_names)
     ]
     floor = "always normal has a recall of 100 for normal and 0 for every other class; its balanced accuracy is "
-    mean = "mean counts over seeds" if found.seeds > 1 else "counts"
     return Part(
         "classes",
         "Class by class",
@@ -162,9 +160,13 @@ def classes_part(case: Case) -> Part:
             Rows(Sheet("Recall of each class, in per cent", ("class", "cycles", "recall"), tuple(rows), texts=1)),
             Words(f"Baseline: {floor}{100 / len(found.class_names):.0f}.", "note"),
             Words("Each row holds the cycles of one true class, each column those that were given one answer."),
-            Confusion(counts, found.class_names, f"Confusion matrix, {mean}"),
+            Confusion(counts, found.class_names, _counts(case)),
         ),
     )
+
+
+def _counts(case: Case) -> str:
+    return f"Confusion matrix, {'mean counts over seeds' if case.found.seeds > 1 else 'counts'}"
 
 
 def two_class_part(case: Case) -> Part:
@@ -368,7 +370,11 @@ def split_words(split: Mapping[str, object]) -> str:
         return "The split is not known: who is in training has to be stated by whoever made these predictions."
     name, hashed, shared = (split.get(key) for key in ("name", "sha256", "shared_patients"))
     words = f"Split {name or 'as the table gives it'}"
-    words += f", SHA-256 {hashed} of its sorted (cycle id, part) list." if hashed else "; this run kept neither its hash nor who is on both sides."
+    words += (
+        f", SHA-256 {hashed} of its sorted (cycle id, part) list."
+        if hashed
+        else "; this run kept neither its hash nor who is on both sides."
+    )
     if isinstance(shared, Sequence) and shared:
         words += (
             f" It is NOT disjoint by patients: {', '.join(map(str, shared))} are in training and in the test part, so "
