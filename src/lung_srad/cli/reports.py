@@ -54,36 +54,23 @@ def report(
     Example: lung-srad report predictions.csv --validation validation.csv --data icbhi:ICBHI_final_database
     """
     from lung_srad.cli.screen import show
-    from lung_srad.evaluation import Settings, read_facts, read_predictions, write_predictions
-    from lung_srad.reports import imported_source, make_case, make_report, read_source, tables, write_report
+    from lung_srad.evaluation import Settings, read_facts, read_predictions
+    from lung_srad.reports import make_case, tables
     from lung_srad.reports.parts import result_table
 
     if (foreign is None) == (not paths):
-        raise typer.BadParameter(
-            "name a run or predictions files, or another model's file with --import; one of the two"
-        )
+        raise typer.BadParameter("name a run or predictions, or another model's file with --import; one of the two")
     if foreign is not None and data is None:
         raise typer.BadParameter("--import needs --data: the corpus whose cycles the ids are")
-    remarks: tuple[str, ...] = ()
-    dataset = None if data is None else _opened(data, split)
-    if foreign is not None and dataset is not None:
-        source, remarks = imported_source(foreign, dataset, part, name=name)
-    else:
-        source = read_source(paths or [], name=name)
+    settings, dataset = Settings(prevalences=_shares(prevalence)), None if data is None else _opened(data, split)
+    source, remarks = _source(paths or [], foreign, dataset, part, name)
     if validation:
         source = replace(source, validation=tuple(map(read_predictions, validation)))
     source = replace(source, synthetic=source.synthetic or synthetic or bool(dataset and dataset.synthetic))
     training = read_predictions(train) if train is not None else _training(source, dataset)
     facts = read_facts(patients) if patients is not None else _facts(source, dataset)
-    settings = Settings(prevalences=_shares(prevalence))
     case = make_case(source, training=training, facts=facts, settings=settings)
-    target = out or _place(source)
-    written = write_report(make_report(case, remarks=remarks), target)
-    if foreign is not None:
-        written.append(target / "predictions.csv")
-        write_predictions(written[-1], source.predictions[0])
-    if source.runs:
-        written.append(_card(case, target))
+    written = _write(case, remarks, out or _place(source), joined=foreign is not None)
     for sheet in (result_table(case), *tables(case)[:2]):  # the other groups are in the report
         show(sheet)
         typer.echo()
@@ -113,6 +100,31 @@ def compare(
     show(sheet)
     if out is not None:
         write_texts(out.parent, {out.name: sheet.markdown()})
+
+
+def _source(
+    paths: list[Path], foreign: Path | None, dataset: "Dataset | None", part: str, name: str
+) -> "tuple[Source, tuple[str, ...]]":
+    """Returns the system that is reported, and what did not fit together in another model's file."""
+    from lung_srad.reports import imported_source, read_source
+
+    if foreign is None or dataset is None:
+        return read_source(paths, name=name), ()
+    return imported_source(foreign, dataset, part, name=name)
+
+
+def _write(case: "Case", remarks: tuple[str, ...], target: Path, *, joined: bool) -> list[Path]:
+    """Writes the report, the card of a run, and what another model's file became; returns their places."""
+    from lung_srad.evaluation import write_predictions
+    from lung_srad.reports import make_report, write_report
+
+    written = write_report(make_report(case, remarks=remarks), target)
+    if joined:
+        written.append(target / "predictions.csv")
+        write_predictions(written[-1], case.source.predictions[0])
+    if case.source.runs:
+        written.append(_card(case, target))
+    return written
 
 
 def _opened(data: str, split: str | None) -> "Dataset":
