@@ -136,12 +136,13 @@ def estimate(
 
 def mean_of(statistics: Sequence[Statistic]) -> Statistic:
     """Returns the mean of several figures of the same patients: of a system's seeds."""
+    every = tuple(statistics)
 
     def mean(weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        parts = [statistic(weights) for statistic in statistics]
+        parts = [statistic(weights) for statistic in every]
         return sum(part[0] for part in parts) / len(parts), sum(part[1] for part in parts) / len(parts)
 
-    return statistics[0] if len(statistics) == 1 else mean
+    return every[0] if len(every) == 1 else mean
 
 
 def difference_of(first: Statistic, second: Statistic) -> Statistic:
