@@ -12,7 +12,7 @@ STAMP   := $(VENV)/.installed
 KERNELS := $(VENV)/.kernels
 
 .DEFAULT_GOAL := help
-.PHONY: help install kernels demo lint test slow slow-kill bench results transfer paper-small simulator weights clean
+.PHONY: help install kernels demo lint test slow slow-kill bench results transfer paper-small simulator statistics weights clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ paper-small: install  ## every system of the tables for two epochs, small, into 
 
 simulator: install  ## benchmarks/simulator.md: how hard simulated corpora are; with DATA=PATH of ICBHI, how like real ones
 	$(PY) benchmarks/simulator.py $(if $(DATA),--data "$(DATA)") $(if $(ANNOTATIONS),--annotations "$(ANNOTATIONS)")
+
+statistics: install  ## benchmarks/statistics.md: whether intervals cover and tests err as often as they say (10 minutes)
+	$(PY) benchmarks/intervals.py
 
 weights: install  ## the weights that ship (src/lung_srad/weights): simulates, trains, copies, writes their card (hours)
 	$(PY) benchmarks/weights.py

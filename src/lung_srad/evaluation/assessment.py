@@ -48,7 +48,7 @@ class Settings:
 
     method: str = DEFAULT
     resamples: int = RESAMPLES
-    few_resamples: int = 2_000
+    few_resamples: int = 1_000
     seed: int = 0
     prevalences: tuple[float, ...] = PREVALENCES
 

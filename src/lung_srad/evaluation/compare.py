@@ -128,8 +128,8 @@ def patient_differences(first: Labelled, second: Labelled) -> NDArray[np.float64
 def sign_flip(differences: NDArray[np.float64], *, permutations: int = PERMUTATIONS, seed: int = 0) -> float:
     """Returns the two-sided p of patients' differences whose signs would be as likely the other way round.
 
-    All 2ᵏ signs of the k patients that differ are tried where there are no more than ``permutations``; else that many are
-    drawn, and the observed ones count as one more.
+    All 2ᵏ signs of the k patients that differ are tried where there are no more than ``permutations``; else that many
+    are drawn, and the observed ones count as one more.
     """
     apart = differences[np.abs(differences) > 1e-12]
     reached = abs(float(apart.sum())) - 1e-9

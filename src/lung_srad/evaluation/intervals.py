@@ -23,6 +23,7 @@ METHODS = (PERCENTILE, BCA, BOOTSTRAP_T)
 DEFAULT = BOOTSTRAP_T
 _CHUNK = 2_000_000  # numbers in one array of resamples by patients
 _TAILS = ((100 - LEVEL) / 200, (100 + LEVEL) / 200)
+_STILL = 1e-9  # no error to speak of
 _NORMAL = NormalDist()
 
 # weights (resamples, patients) -> values (resamples,), influences (resamples, patients); NaN where there is none
@@ -36,7 +37,7 @@ class Estimate:
     Attributes:
         value: the mean over seeds where there are several.
         low: lower end; ``None`` where the patients do not say how much it would move (one patient, or all alike).
-        high: upper end, likewise.
+        high: upper end, likewise. Both may be infinite: the patients are too few.
         spread: sample standard deviation over seeds; ``None`` for a single seed. It is not in the interval.
     """
 
@@ -105,7 +106,7 @@ def interval(given: Sample, *, method: str = DEFAULT, share: bool = True) -> tup
     if method not in METHODS:
         raise DataError(message("interval", f"{method!r} is unknown", nearest(method, METHODS), "choose one of them"))
     known = ~np.isnan(given.values)
-    if not known.any() or not np.isfinite(given.value) or given.error <= 1e-9:
+    if not known.any() or not np.isfinite(given.value) or given.error <= _STILL:
         return None
     if method == BOOTSTRAP_T:
         return _studentised(given, known, share)
@@ -136,12 +137,13 @@ def estimate(
 
 def mean_of(statistics: Sequence[Statistic]) -> Statistic:
     """Returns the mean of several figures of the same patients: of a system's seeds."""
+    every = tuple(statistics)
 
     def mean(weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        parts = [statistic(weights) for statistic in statistics]
+        parts = [statistic(weights) for statistic in every]
         return sum(part[0] for part in parts) / len(parts), sum(part[1] for part in parts) / len(parts)
 
-    return statistics[0] if len(statistics) == 1 else mean
+    return every[0] if len(every) == 1 else mean
 
 
 def difference_of(first: Statistic, second: Statistic) -> Statistic:
@@ -155,20 +157,33 @@ def difference_of(first: Statistic, second: Statistic) -> Statistic:
 
 
 def _studentised(given: Sample, known: NDArray[np.bool_], share: bool) -> tuple[float, float]:
-    """Returns the bootstrap-t interval: the point less quantiles of (draw - point) / error of the draw."""
-    usable = known & (given.errors > 1e-9)
-    value, error, values, errors = given.value, given.error, given.values[usable], given.errors[usable]
+    """Returns the bootstrap-t interval: the point less quantiles of (draw - point) / error of the draw.
+
+    A draw without an error of its own (one patient again and again) that differs from the point is infinitely far.
+    Where such draws are common there are too few patients: a share's interval is then 0 to 100, others have no end.
+    """
+    value, error, values, errors = given.value, given.error, given.values[known], given.errors[known]
+    apart = values - value
+    far = np.where(np.abs(apart) > _STILL, np.copysign(np.inf, apart), 0.0)
+    moving = errors > _STILL
     if not share:
-        high, low = np.quantile((values - value) / errors, _TAILS)
-        return value - error * float(low), value - error * float(high)
-    inside = (values > 0) & (values < 100)
-    if not inside.any() or not 0 < value < 100:
-        return (0.0, 100.0) if inside.any() else (value, value)
-    values, errors = values[inside], errors[inside]
-    slope, slopes = 100 / (value * (100 - value)), 100 / (values * (100 - values))
-    high, low = np.quantile((_logit(values) - _logit(value)) / (errors * slopes), _TAILS)
+        far[moving] = apart[moving] / errors[moving]
+        high, low = _outer(far)
+        return value - error * low, value - error * high
+    inside = np.clip(values[moving], _STILL, 100 - _STILL)
+    slope, slopes = 100 / (value * (100 - value)), 100 / (inside * (100 - inside))
     centre = float(_logit(value))
-    return _share(centre - error * slope * float(low)), _share(centre - error * slope * float(high))
+    far[moving] = (_logit(inside) - centre) / (errors[moving] * slopes)
+    high, low = _outer(far)
+    return _share(centre - error * slope * low), _share(centre - error * slope * high)
+
+
+def _outer(far: NDArray[np.float64]) -> tuple[float, float]:
+    """Returns both tails, each of them one of the given values, as values may be infinite: the outer one."""
+    low, high = (
+        float(np.quantile(far, tail, method=way)) for tail, way in zip(_TAILS, ("lower", "higher"), strict=True)
+    )
+    return low, high
 
 
 def _corrected(given: Sample, known: NDArray[np.bool_]) -> tuple[float, float]:
@@ -187,4 +202,5 @@ def _logit(share: NDArray[np.float64] | float) -> NDArray[np.float64]:
 
 
 def _share(logit: float) -> float:
-    return 100 / (1 + math.exp(-min(max(logit, -700.0), 700.0)))
+    with np.errstate(over="ignore"):
+        return float(100 / (1 + np.exp(-logit)))

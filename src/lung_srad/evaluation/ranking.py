@@ -132,8 +132,8 @@ def average_precision(ranked: Ranked) -> Statistic:
 def sensitivity_at(ranked: Ranked, target: float) -> Statistic:
     """Returns the greatest sensitivity in per cent whose specificity is at least ``target`` per cent.
 
-    Its influence is that of sensitivity and specificity at the threshold that was reached, the latter times the slope of
-    the curve there, which is taken over ten points of specificity as the curve itself is a staircase.
+    Its influence is that of sensitivity and specificity at the threshold that was reached, the latter times the slope
+    of the curve there, which is taken over ten points of specificity as the curve itself is a staircase.
     """
     _, with_it, without = ranked.sums()
     hits_of, alarms_of = with_it.cumsum(0), without.cumsum(0)  # (thresholds, patients), at or above each

@@ -6,6 +6,7 @@ What a file does not hold (age, sex, diagnosis) comes as *facts*: patient -> nam
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -117,7 +118,7 @@ def subgroups(
     predictions: Predictions,
     facts: Facts | None = None,
     *,
-    resamples: int = 2_000,
+    resamples: int = 1_000,
     seed: int = 0,
     method: str = DEFAULT,
 ) -> tuple[Subgroups, ...]:
@@ -150,7 +151,7 @@ def _columns(given: Labelled, predictions: Predictions, facts: Facts) -> Iterato
     yield "device", predictions.device[given.rows]
     yield "site", predictions.site[given.rows]
     seconds = (predictions.end - predictions.start)[given.rows]
-    names = [f"{low:g} to {high:g} s" for low, high in zip(_LENGTHS[:-2], _LENGTHS[1:-1], strict=True)]
+    names = [f"{low:g} to {high:g} s" for low, high in pairwise(_LENGTHS[:-1])]
     names.append(f"{_LENGTHS[-2]:g} s and more")
     place = np.clip(np.searchsorted(_LENGTHS, seconds, side="right") - 1, 0, len(names) - 1)
     yield "cycle length", np.where(np.isfinite(seconds), np.array(names)[place], "")

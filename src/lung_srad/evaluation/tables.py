@@ -158,7 +158,8 @@ def measured(
     if not scores:
         raise DataError(message(system, "no finished seed", "one or more", "train it first, or leave the row out"))
     figures = {field: figure([getattr(s, field) for s in scores]) for field in _FIGURES}
-    for field, estimate in (intervals or {}).items():
+    known = {field: each for field, each in (intervals or {}).items() if each.low is not None}
+    for field, estimate in known.items():
         figures[field] = replace(figures[field], interval=(estimate.low, estimate.high))
     return Row(system=system, rule=rule, cycles=cycles, seeds=len(scores), synthetic=synthetic, split=split, **figures)
 
