@@ -12,7 +12,7 @@ STAMP   := $(VENV)/.installed
 KERNELS := $(VENV)/.kernels
 
 .DEFAULT_GOAL := help
-.PHONY: help install kernels demo lint test slow slow-kill bench results transfer paper-small simulator statistics weights clean
+.PHONY: help install kernels demo lint test slow slow-kill bench results transfer evaluation paper-small simulator statistics weights clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,6 +75,11 @@ transfer: install  ## its second half, SPRSound and other starts (hours): make t
 	@test -n "$(SIMULATED)" -a -n "$(SPRSOUND)" -a -n "$(ICBHI)" || { echo "error: a corpus is missing; lung-srad simulate makes the first; make transfer SIMULATED=PATH SPRSOUND=PATH ICBHI=PATH" >&2; exit 2; }
 	$(PY) benchmarks/transfer.py --commands --simulated "$(SIMULATED)" --sprsound "$(SPRSOUND)" --icbhi "$(ICBHI)" | PATH="$(abspath $(VENV))/bin:$$PATH" sh -ex
 	$(PY) benchmarks/transfer.py
+
+evaluation: install  ## its part on intervals, devices and SPRSound (hours): make evaluation ICBHI=PATH SPRSOUND=PATH
+	@test -n "$(ICBHI)" -a -n "$(SPRSOUND)" || { echo "error: a corpus is missing; give the folders of both; make evaluation ICBHI=PATH SPRSOUND=PATH" >&2; exit 2; }
+	$(PY) benchmarks/evaluation_page.py --commands --icbhi "$(ICBHI)" --sprsound "$(SPRSOUND)" | PATH="$(abspath $(VENV))/bin:$$PATH" sh -ex
+	$(PY) benchmarks/evaluation_page.py
 
 paper-small: install  ## every system of the tables for two epochs, small, into docs/results.md (an hour): make paper-small DATA=PATH
 	@test -n "$(DATA)" || { echo "error: DATA is empty; it is the folder of the ICBHI recordings; make paper-small DATA=PATH" >&2; exit 2; }
