@@ -1,5 +1,6 @@
 """The report on a system: every table with its baselines, pictures, stamps, and what labels cannot tell."""
 
+import json
 import re
 from dataclasses import replace
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ import pytest
 from made_predictions import made_predictions
 
 from lung_srad.config import load_preset
-from lung_srad.errors import RunError
+from lung_srad.errors import DataError, RunError
 from lung_srad.evaluation import Estimate, Predictions, Settings, Sheet
 from lung_srad.reports import Case, Source, make_case, make_report, read_source, tables, write_report
 from lung_srad.reports.blocks import Confusion, Drawing, Part, Report, Rows, Words, confusion_sheet, stamped
@@ -120,7 +121,7 @@ def test_the_split_is_named_with_its_hash_and_its_leak(case, page):
 
 
 def test_markdown_holds_the_same_tables_and_its_pictures_are_files(case, tmp_path):
-    html, markdown = write_report(make_report(case), tmp_path / "new" / "report")
+    html, markdown = write_report(make_report(case), case, tmp_path / "new" / "report")
     text = markdown.read_text(encoding="utf-8")
     for sheet in tables(case):
         assert sheet.markdown().strip() in text
@@ -128,9 +129,12 @@ def test_markdown_holds_the_same_tables_and_its_pictures_are_files(case, tmp_pat
     assert len(named) == 2
     assert all((markdown.parent / name).read_text().startswith("<?xml") for name in named)
     assert html.read_text(encoding="utf-8").startswith("<!doctype html>")
+    numbers = json.loads((html.parent / "report.json").read_text(encoding="utf-8"))
+    assert numbers["figures"]["score"]["value"] == case.found.figures["score"].value
+    assert (numbers["system"], numbers["split"]["sha256"]) == ("Ours", "ab" * 32)
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match="a folder that can be written"):
-        write_report(make_report(case), tmp_path / "file")
+        write_report(make_report(case), case, tmp_path / "file")
 
 
 def test_the_report_of_a_seed_says_nothing_of_seeds(predictions):
@@ -141,6 +145,22 @@ def test_the_report_of_a_seed_says_nothing_of_seeds(predictions):
     assert "no temperature is fitted" in text
     assert "thresholds are read off the test part, which flatters" in text
     assert [row[0] for row in rows_of(report.parts[0])[0].cells] == ["One", "baseline: always normal"]
+
+
+def test_validation_patients_who_are_tested_too_fit_nothing(predictions):
+    own, test = predictions(2, part="validation"), predictions(1)
+    both = []
+    for name in own.__slots__[1:]:
+        both.append(np.concatenate([getattr(own, name), getattr(test, name)[:10]]))
+    found = make_case(Source("Ours", (test,), validation=(Predictions(own.class_names, *both),)), settings=FEW)
+    alone = make_case(Source("Ours", (test,), validation=(own,)), settings=FEW)
+    assert found.found.temperatures == alone.found.temperatures
+    assert found.source.notes == (
+        "Validation patients who are tested too are left out of what is fitted on validation: 100.",
+    )
+    assert alone.source.notes == ()
+    with pytest.raises(DataError, match="in the test part too"):
+        make_case(Source("Ours", (test,), validation=(predictions(2),)), settings=FEW)
 
 
 def test_labels_leave_out_what_needs_probabilities_and_say_so(predictions):

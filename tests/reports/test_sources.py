@@ -4,12 +4,13 @@ import json
 from dataclasses import asdict
 
 import made_runs
+import numpy as np
 import pytest
 
 from lung_srad.config import load_preset
 from lung_srad.datasets import Cycle
 from lung_srad.errors import RunError
-from lung_srad.evaluation import Scores, select, write_predictions
+from lung_srad.evaluation import Predictions, Scores, select, write_predictions
 from lung_srad.reports import known_cycles, read_source, read_sources
 from lung_srad.reports.sources import external_source, normal_class
 
@@ -85,15 +86,38 @@ def test_predictions_that_lie_in_a_simulated_run_are_synthetic(runs, tmp_path):
     assert not read_source([runs[0].select.predictions_file(1, "test")]).synthetic
 
 
+def test_folds_of_one_system_are_pooled(tmp_path, runs):
+    other = tmp_path / "fold"
+    for seed in (1, 2):
+        run = made_runs.make_run(other, PRESET, seed, split={"name": "fold-1"})
+        for epoch in (1, 2, 3):
+            given = made_runs.answers(PRESET, seed, epoch)
+            columns = [getattr(given, name) for name in given.__slots__[1:]]
+            columns[0] = np.char.add("x", given.id)
+            run.select.write_predictions(epoch, "test", Predictions(given.class_names, *columns))
+    source = read_source([runs[0].path.parent, run.path.parent])
+    assert source.name == "Lung-SRAD, 2 folds pooled"
+    assert [len(each) for each in source.predictions] == [48, 48]
+    assert len(set(source.predictions[1].id)) == 48
+    assert (source.validation, source.rules, source.runs) == ((), {}, ())
+    assert source.notes[0].startswith("Folds pooled: official, fold-1.")
+    with pytest.raises(RunError, match=r"2 folders with 0 cycles in common, 2 kinds"):
+        read_source([runs[0].path, run.path.parent])
+
+
 @pytest.mark.parametrize("kind", ["empty", "unfinished", "two", "mixed"])
 def test_places_that_cannot_be_reported(tmp_path, runs, predictions, kind):
     write_predictions(tmp_path / "a.csv", predictions())
     (tmp_path / "nothing").mkdir()
-    (runs[0].path / "result.json").unlink()
+    if kind == "unfinished":
+        (runs[0].path / "result.json").unlink()
     paths, match = {
         "empty": ([tmp_path / "nothing"], "no run and no predictions file here"),
         "unfinished": ([runs[0].path], "no finished run"),
-        "two": ([runs[1].path, runs[0].path], "a second place; one system"),
+        "two": (
+            [runs[1].path, runs[0].path],
+            "2 folders with 24 cycles in common, 1 kinds of seeds or classes; folds of one",
+        ),
         "mixed": ([tmp_path / "a.csv", runs[1].path], "a folder among files"),
     }[kind]
     with pytest.raises(RunError, match=match):

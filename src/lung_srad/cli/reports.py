@@ -22,7 +22,9 @@ _Systems = Annotated[
 def report(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[RUN|CSV...]", help="A run, the folder of its seeds, or predictions, a file per seed."),
+        typer.Argument(
+            metavar="[RUN|CSV...]", help="A run, the folder of its seeds, folds of one system, or a CSV per seed."
+        ),
     ] = None,
     foreign: Annotated[
         Path | None, typer.Option("--import", metavar="CSV", help="Another model's ids and answers; needs --data.")
@@ -118,7 +120,7 @@ def _write(case: "Case", remarks: tuple[str, ...], target: Path, *, joined: bool
     from lung_srad.evaluation import write_predictions
     from lung_srad.reports import make_report, write_report
 
-    written = write_report(make_report(case, remarks=remarks), target)
+    written = write_report(make_report(case, remarks=remarks), case, target)
     if joined:
         written.append(target / "predictions.csv")
         write_predictions(written[-1], case.source.predictions[0])

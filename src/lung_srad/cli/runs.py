@@ -194,7 +194,7 @@ def _by_group(run: "RunFolder", predictions: "Predictions", dataset: "Dataset", 
         typer.echo()
         show(sheet)
     if out is not None:
-        for path in write_report(make_report(case), out):
+        for path in write_report(make_report(case), case, out):
             typer.echo(f"{path}", err=True)
 
 

@@ -11,15 +11,14 @@ from lung_srad.reports.blocks import Confusion, Part, Report, Rows, Words, stamp
 from lung_srad.reports.make import NOTICE
 from lung_srad.reports.parts import (
     Case,
-    calibration_part,
     classes_part,
-    operating_part,
     result_part,
     rules_part,
     split_words,
     subgroups_part,
     two_class_part,
 )
+from lung_srad.reports.probabilities import calibration_part, operating_part
 from lung_srad.runs import RunFolder, network_size
 
 INTENDED = (

@@ -1,8 +1,12 @@
 """From a system's predictions to its report: one call computes, one assembles, one writes."""
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from importlib.metadata import version
 from pathlib import Path
+
+import numpy as np
 
 from lung_srad.errors import RunError, message
 from lung_srad.evaluation import Predictions, Settings, evaluate_predictions, labels_only
@@ -11,15 +15,14 @@ from lung_srad.files import replacing
 from lung_srad.reports.blocks import Block, Commands, Lines, Part, Report, Words, stamped
 from lung_srad.reports.parts import (
     Case,
-    calibration_part,
     classes_part,
     data_part,
-    operating_part,
     result_part,
     rules_part,
     subgroups_part,
     two_class_part,
 )
+from lung_srad.reports.probabilities import calibration_part, operating_part
 from lung_srad.reports.sources import Source
 
 NOTICE = "Research use. Not a medical device; no diagnosis."
@@ -59,6 +62,11 @@ def make_case(
         rows = known.label >= 0
         columns = (known.device[rows], known.site[rows], known.label[rows])
     validation = () if only or any(map(labels_only, source.validation)) else source.validation
+    validation, left_out = _untested(validation, source.predictions[0])
+    if left_out:
+        who = ", ".join(left_out)
+        note = f"Validation patients who are tested too are left out of what is fitted on validation: {who}."
+        source = replace(source, notes=(*source.notes, note))
     found = evaluate_predictions(
         source.predictions,
         normal=source.normal,
@@ -68,6 +76,22 @@ def make_case(
         settings=settings,
     )
     return Case(source, found, only)
+
+
+def _untested(validation: Sequence[Predictions], test: Predictions) -> tuple[tuple[Predictions, ...], list[str]]:
+    """Returns validation predictions without patients of the test part, and who these are.
+
+    ICBHI's official split has such patients, and runs that let them choose. Where nobody else is there, nobody is
+    left out: then these are no validation predictions, and the evaluation says so.
+    """
+    tested = {who for each in validation for who in each.patient.tolist()} & set(test.patient.tolist())
+    kept = []
+    for each in validation:
+        others = ~np.isin(each.patient, sorted(tested))
+        if not others.any():
+            return tuple(validation), []
+        kept.append(Predictions(each.class_names, *(getattr(each, field.name)[others] for field in fields(each)[1:])))
+    return tuple(kept), sorted(tested)
 
 
 def make_report(case: Case, *, remarks: Sequence[str] = ()) -> Report:
@@ -125,14 +149,17 @@ def _how_part(case: Case) -> Part:
     )
 
 
-def write_report(report: Report, out: str | Path) -> list[Path]:
-    """Writes ``report.html``, ``report.md`` and ``figures/``, and returns the page and the Markdown.
+def write_report(report: Report, case: Case, out: str | Path) -> list[Path]:
+    """Writes ``report.html``, ``report.md``, ``figures/``, and all numbers as ``report.json``; returns the first two.
 
     Raises:
         RunError: the folder cannot be written.
     """
     out = Path(out)
+    numbers = {"system": case.source.name, "synthetic": case.source.synthetic, "split": dict(case.source.split)}
+    numbers |= {"labels_only": case.labels_only, "notice": NOTICE, **case.found.json()}
     texts = {"report.html": report.html(), "report.md": report.markdown()}
+    texts["report.json"] = json.dumps(numbers, indent=1, ensure_ascii=False) + "\n"
     texts |= {f"figures/{name}": svg for name, svg in report.drawings().items()}
     write_texts(out, texts)
     return [out / "report.html", out / "report.md"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,12 +63,13 @@ def read_source(paths: Sequence[str | Path], *, name: str = "") -> Source:
     """Returns one system: the seeds in a folder, a run, or predictions files, one for each seed.
 
     Args:
-        paths: one folder, or one or more files.
+        paths: one folder, several of one system on different folds, or one or more files.
         name: of the system; by default its preset's title, or the name of the file.
 
     Raises:
         DataError: a file that is no predictions file.
-        RunError: a folder without a finished run or a file, or with several systems; or a folder among files.
+        RunError: a folder without a finished run or a file, or with several systems; folders that are no folds of one;
+            or a folder among files.
     """
     first, *others = (Path(path) for path in paths)
     if not first.is_dir():
@@ -78,8 +79,7 @@ def read_source(paths: Sequence[str | Path], *, name: str = "") -> Source:
             raise RunError(message(folders[0], "a folder among files", "one system", remedy))
         return _from_files(files, name or first.stem)
     if others:
-        remedy = "give the folder above its seeds; lung-srad compare takes several systems"
-        raise RunError(message(others[0], "a second place", "one system: a folder or files", remedy))
+        return pooled([read_source([path]) for path in (first, *others)], name)
     if any(first.rglob("config.toml")):
         return _from_runs(first, name)
     if files := sorted(first.glob("*.csv")):
@@ -120,6 +120,40 @@ def known_cycles(dataset: "Dataset") -> Predictions | None:
     cycles: list[Cycle] = dataset.cycles("train") if "train" in dataset.splits else []
     blank = np.full((len(cycles), len(dataset.class_names)), np.nan)
     return Predictions.of(cycles, blank, class_names=dataset.class_names) if cycles else None
+
+
+def pooled(folds: Sequence[Source], name: str = "") -> Source:
+    """Returns folds of one system as one: every patient is answered by runs that never heard that patient.
+
+    Validation predictions are left out: each fold has thresholds of its own. The split is the list of all of them.
+
+    Raises:
+        RunError: folders with cycles in common, other classes, or another number of seeds: no folds of one system.
+    """
+    first = folds[0]
+    ids = [cycle for fold in folds for cycle in fold.predictions[0].id.tolist()]
+    alike = {(len(fold.predictions), fold.predictions[0].class_names, fold.normal) for fold in folds}
+    if len(set(ids)) < len(ids) or len(alike) > 1:
+        common = len(ids) - len(set(ids))
+        seen = f"{len(folds)} folders with {common} cycles in common, {len(alike)} kinds of seeds or classes"
+        remedy = "give the folder above its seeds; lung-srad compare takes several systems"
+        raise RunError(message(first.name, seen, "folds of one system: other test patients each", remedy))
+    seeds = zip(*(fold.predictions for fold in folds), strict=True)
+    names = ", ".join(str(fold.split.get("name") or fold.name) for fold in folds)
+    return Source(
+        name or f"{first.name.partition(' (')[0]}, {len(folds)} folds pooled",
+        tuple(joined(each) for each in seeds),
+        first.normal,
+        seeds=first.seeds,
+        synthetic=any(fold.synthetic for fold in folds),
+        notes=(f"Folds pooled: {names}. Each cycle is answered by the runs of the fold that tests it.",),
+    )
+
+
+def joined(parts: Sequence[Predictions]) -> Predictions:
+    """Returns predictions one after the other."""
+    columns = ([getattr(part, field.name) for part in parts] for field in fields(parts[0])[1:])
+    return Predictions(parts[0].class_names, *(np.concatenate(column) for column in columns))
 
 
 def normal_class(class_names: Sequence[str]) -> int:
