@@ -38,7 +38,6 @@ class Settings:
     """How intervals are made.
 
     Attributes:
-        method: of the interval, one of ``lung_srad.evaluation.intervals.METHODS``.
         resamples: of patients, for figures made of counts, AUROC, ECE and Brier.
         few_resamples: of patients, for what has to go along a curve in each (precision-recall, sensitivity at a
             specificity), and for subgroups.
@@ -46,11 +45,15 @@ class Settings:
         prevalences: in per cent, at which PPV and NPV are given.
     """
 
-    method: str = DEFAULT
     resamples: int = RESAMPLES
     few_resamples: int = 1_000
     seed: int = 0
     prevalences: tuple[float, ...] = PREVALENCES
+
+    @property
+    def method(self) -> str:
+        """Returns how intervals are made of resamples, but for ECE, which has a way of its own."""
+        return DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,7 @@ class Assessment:
 
     def json(self) -> dict[str, Any]:
         """Returns everything as what :func:`json.dumps` takes; infinite thresholds become ``None``."""
-        return _plain({"level": LEVEL, **asdict(self)})
+        return _plain({"level": LEVEL, "interval": self.settings.method, **asdict(self)})
 
 
 def evaluate_predictions(
@@ -155,6 +158,7 @@ def evaluate_predictions(
     cycles, recordings, patients = (_detected(unit, sides, weights, settings) for unit in UNITS)
     temperatures = tuple(fit_temperature(each) for each in validation)
     cooled = [at_temperature(*pair) for pair in zip(test, temperatures, strict=True)] if validation else []
+    tuned = _tuned(test, validation, settings, normal) if validation else None
     named = _recordings(given, first)
     sizes = np.bincount(given.owner)
     return Assessment(
@@ -169,19 +173,19 @@ def evaluate_predictions(
         recordings=0 if named is None else len(np.unique(named)),
         scores=tuple(each.scores(normal=normal) for each in test),
         confusion=tuple(map(tuple, given.counts().sum(0).tolist())),
-        figures=rate_estimates(given, weights, method=settings.method, names=first.class_names),
+        figures=rate_estimates(given, weights, names=first.class_names),
         calibration=calibrations(given, weights),
         temperatures=temperatures,
         scaled=calibrations(labelled(cooled, normal=normal), weights) if cooled else (),
         detection=cycles,
         by_recording=recordings,
         by_patient=patients,
-        subgroups=subgroups(given, first, facts, resamples=settings.few_resamples, method=settings.method),
+        subgroups=subgroups(given, first, facts, resamples=settings.few_resamples, seed=settings.seed),
         spreads=_spreads(given, named),
-        tuned=_tuned(test, validation, weights, normal) if validation else None,
+        tuned=tuned,
         baselines=_baselines(given, first, train),
         settings=settings,
-        notes=_notes(held, named, cycles, given),
+        notes=_notes(given, held, named is not None, cycles, tuned),
     )
 
 
@@ -238,7 +242,7 @@ def _detected(
 
 
 def _tuned(
-    test: Sequence[Predictions], validation: Sequence[Predictions], weights: NDArray[np.float64], normal: int
+    test: Sequence[Predictions], validation: Sequence[Predictions], settings: Settings, normal: int
 ) -> Tuned | None:
     """Returns what the tuned rule gives; None where a validation file lacks normal or abnormal cycles."""
     try:
@@ -250,8 +254,9 @@ def _tuned(
         for part in (test, validation)
     )
     given = labelled(ruled, normal=normal)
-    gain = paired_difference(ruled, test, normal=normal, resamples=len(weights))
+    gain = paired_difference(ruled, test, normal=normal, resamples=settings.resamples, seed=settings.seed)
     scores = tuple(each.scores(normal=normal) for each in held)
+    weights = drawn(len(given.patients), settings.resamples, settings.seed)
     return Tuned(biases, scores, rate_estimates(given, weights, names=given.class_names), gain)
 
 
@@ -274,16 +279,17 @@ def _baselines(given: Labelled, predictions: Predictions, train: Columns | None)
 
 
 def _notes(
-    held: Labelled | None, named: NDArray[np.str_] | None, cycles: tuple[Detection, ...], given: Labelled
+    given: Labelled, held: Labelled | None, named: bool, cycles: tuple[Detection, ...], tuned: Tuned | None
 ) -> tuple[str, ...]:
     """Returns what could not be said, and why."""
     absent = [name for name in findings(given.class_names, given.normal) if name not in {each.name for each in cycles}]
     notes = (
         (
             held is None,
-            "No validation predictions: no temperature, no tuned rule, and thresholds from the test part alone.",
+            "No validation predictions: no temperature, no tuned rule, no threshold chosen on other patients.",
         ),
-        (named is None, "The file does not name the recording of every cycle: nothing by recording."),
+        (bool(held) and tuned is None, "Validation cycles lack normal or abnormal ones: no tuned rule."),
+        (not named, "The file does not name the recording of every cycle: nothing by recording."),
         (bool(absent), f"In all cycles or in none, so nothing on how it is detected: {', '.join(absent)}."),
     )
     return tuple(text for applies, text in notes if applies)

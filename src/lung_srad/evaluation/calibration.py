@@ -10,7 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lung_srad.errors import DataError, message
-from lung_srad.evaluation.intervals import Estimate, Statistic, estimate, mean_of
+from lung_srad.evaluation.intervals import (
+    PERCENTILE,
+    Estimate,
+    Sample,
+    Statistic,
+    estimate,
+    interval,
+    mean_of,
+    sample,
+    spread_of,
+)
 from lung_srad.evaluation.patients import Labelled, ratio
 from lung_srad.evaluation.predictions import Predictions
 from lung_srad.evaluation.ranking import findings
@@ -128,6 +138,27 @@ def equal_mass(confidence: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.minimum((BINS * middle / len(confidence)).astype(np.int64), BINS - 1)[place]
 
 
+def ece_interval(given: Sample) -> tuple[float, float] | None:
+    """Returns the 95 % interval of an ECE; ``None`` where the patients do not differ.
+
+    An ECE is an absolute value, so chance alone makes that of a sample too high, by about as much as those of resamples
+    lie above it, and those by twice as much. The lower end is the percentile less twice that; the upper end is the
+    percentile as it is. Neither percentiles nor bootstrap-t cover (DECISIONS: ece).
+    """
+    known = given.values[~np.isnan(given.values)]
+    ends = interval(given, method=PERCENTILE)
+    if ends is None:
+        return None
+    excess = max(0.0, float(known.mean()) - given.value)
+    return max(0.0, ends[0] - 2 * excess), ends[1]
+
+
+def _ece_estimate(statistic: Statistic, weights: NDArray[np.float64], seeds: Sequence[float]) -> Estimate:
+    given = sample(statistic, weights)
+    low, high = ece_interval(given) or (None, None)
+    return Estimate(given.value, low, high, spread_of(seeds))
+
+
 def _calibration(
     name: str, classes: Sequence[int] | None, given: Labelled, weights: NDArray[np.float64]
 ) -> Calibration | None:
@@ -144,12 +175,11 @@ def _calibration(
         )
         briers.append(ratio(sums, sizes))
     once = np.ones((1, patients))
-    ece, brier = (
-        estimate(mean_of(each), weights, share=False, seeds=[float(seed(once)[0][0]) for seed in each])
-        for each in (eces, briers)
-    )
+    spreads = [[float(seed(once)[0][0]) for seed in each] for each in (eces, briers)]
+    brier = estimate(mean_of(briers), weights, share=False, seeds=spreads[1])
+    ece = _ece_estimate(mean_of(eces), weights, spreads[0])
     together = [np.concatenate(column) for column in list(zip(*parts, strict=True))[:2]]
-    return Calibration(name, len(parts[0][0]), _not_negative(ece), _not_negative(brier), _bins(*together))
+    return Calibration(name, len(parts[0][0]), ece, _not_negative(brier), _bins(*together))
 
 
 def _parts(seed: Labelled, classes: Sequence[int] | None) -> tuple[NDArray, NDArray, NDArray, NDArray]:

@@ -93,7 +93,7 @@ def sample(statistic: Statistic, weights: NDArray[np.float64]) -> Sample:
 
 
 def interval(given: Sample, *, method: str = DEFAULT, share: bool = True) -> tuple[float, float] | None:
-    """Returns the ends of the 95 % interval; ``None`` where the patients do not differ.
+    """Returns the ends of the 95 % interval; ``None`` where the patients do not differ, as in a share of 0 or 100.
 
     Args:
         given: the figure and its resamples.
@@ -107,6 +107,8 @@ def interval(given: Sample, *, method: str = DEFAULT, share: bool = True) -> tup
         raise DataError(message("interval", f"{method!r} is unknown", nearest(method, METHODS), "choose one of them"))
     known = ~np.isnan(given.values)
     if not known.any() or not np.isfinite(given.value) or given.error <= _STILL:
+        return None
+    if method == BOOTSTRAP_T and share and not _STILL < given.value < 100 - _STILL:
         return None
     if method == BOOTSTRAP_T:
         return _studentised(given, known, share)
@@ -132,7 +134,12 @@ def estimate(
     if math.isnan(value):
         return None
     low, high = ends or (None, None)
-    return Estimate(value, low, high, float(np.std(seeds, ddof=1)) if len(seeds) > 1 else None)
+    return Estimate(value, low, high, spread_of(seeds))
+
+
+def spread_of(seeds: Sequence[float]) -> float | None:
+    """Returns the sample standard deviation over seeds; ``None`` for fewer than two."""
+    return float(np.std(seeds, ddof=1)) if len(seeds) > 1 else None
 
 
 def mean_of(statistics: Sequence[Statistic]) -> Statistic:

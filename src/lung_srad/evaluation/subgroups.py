@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lung_srad.evaluation.intervals import DEFAULT, Estimate, drawn
+from lung_srad.evaluation.intervals import Estimate, drawn
 from lung_srad.evaluation.patients import Labelled, rate_estimates
 from lung_srad.evaluation.predictions import Predictions
 
@@ -120,7 +120,6 @@ def subgroups(
     *,
     resamples: int = 1_000,
     seed: int = 0,
-    method: str = DEFAULT,
 ) -> tuple[Subgroups, ...]:
     """Returns device, site, cycle length and every fact; a kind that is known of no cycle is left out.
 
@@ -130,10 +129,9 @@ def subgroups(
         facts: of patients.
         resamples: of the patients of each group.
         seed: of these.
-        method: of the intervals.
     """
     kinds = {name: column for name, column in _columns(given, predictions, facts or {}) if (column != "").any()}
-    return tuple(_subgroups(name, column, given, resamples, seed, method) for name, column in kinds.items())
+    return tuple(_subgroups(name, column, given, resamples, seed) for name, column in kinds.items())
 
 
 def spread(given: Labelled, units: NDArray[np.str_], by: str) -> Spread:
@@ -160,13 +158,13 @@ def _columns(given: Labelled, predictions: Predictions, facts: Facts) -> Iterato
         yield kind, of_patient[given.owner]
 
 
-def _subgroups(by: str, column: NDArray[np.str_], given: Labelled, resamples: int, seed: int, method: str) -> Subgroups:
+def _subgroups(by: str, column: NDArray[np.str_], given: Labelled, resamples: int, seed: int) -> Subgroups:
     groups = []
     for name in np.unique(column[column != ""]):
         own = given.part(column == name)
         patients = len(own.patients)
         weights = drawn(patients, resamples if patients > 1 else 1, seed)
-        figures = rate_estimates(own, weights, method=method)
+        figures = rate_estimates(own, weights)
         groups.append(Group(str(name), len(own.label), patients, patients < FEW, figures))
     ranked = [
         (group.figures["score"].value, group.name) for group in groups if not group.few and "score" in group.figures
