@@ -82,6 +82,9 @@ def test_every_table_of_scores_has_its_baselines(case):
             if any(name in sheet.header for name in ("Score, strict", "Score")):
                 assert len(floor) == 1, sheet.heading
                 assert "50.00" in floor[0]
+    (recalls,) = rows_of(report.parts[1])
+    assert recalls.header[3:] == ("baseline: always normal", "baseline: device and site, no audio")
+    assert [row[3] for row in recalls.cells] == ["100.00", "0.00", "0.00", "0.00"]
     first = rows_of(report.parts[0])[0]
     assert [row[0] for row in first.cells] == [
         "Ours",
@@ -99,7 +102,8 @@ def test_groups_of_few_patients_are_grey_and_marked(case, page):
         if isinstance(block, Rows) and block.sheet.header[0] == "device"
     ]
     names = [row[0] for row in devices.sheet.cells]
-    assert names == ["pen", "phone", "rare †", "baseline: always normal"]
+    lookup = "baseline: device and site, no audio, all cycles"
+    assert names == ["pen", "phone", "rare †", "baseline: always normal", lookup]
     assert devices.quiet == {2}
     assert page.count('<tr class="quiet"><th scope="row">rare †') == 1
     assert any(remark.startswith("Worst group: p") for remark in devices.sheet.remarks)

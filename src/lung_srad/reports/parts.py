@@ -69,8 +69,11 @@ def figure_cells(figures: Mapping[str, Estimate]) -> tuple[str, ...]:
 
 def score_cells(scores: Scores) -> tuple[str, ...]:
     """Returns the same of scores without an interval."""
-    values = (getattr(scores, name) for name in COLUMNS)
-    return tuple(DASH if value is None else f"{value:.2f}" for value in values)
+    return tuple(_or_dash(getattr(scores, name)) for name in COLUMNS)
+
+
+def _or_dash(value: float | None) -> str:
+    return DASH if value is None else f"{value:.2f}"
 
 
 def baseline_rows(found: Assessment) -> list[tuple[str, ...]]:
@@ -146,16 +149,20 @@ def classes_part(case: Case) -> Part:
     found = case.found
     counts = np.array(found.confusion)
     rows = [
-        (name, f"{counts[index].sum():,.0f}", shown(found.figures.get(f"recall {name}")))
+        (
+            name,
+            f"{counts[index].sum():,.0f}",
+            shown(found.figures.get(f"recall {name}")),
+            *(_or_dash(each.scores.recalls[index]) for each in found.baselines),
+        )
         for index, name in enumerate(found.class_names)
     ]
-    floor = "always normal has a recall of 100 for normal and 0 for every other class; its balanced accuracy is "
+    header = ("class", "cycles", "recall", *(f"baseline: {each.name}" for each in found.baselines))
     return Part(
         "classes",
         "Class by class",
         (
-            Rows(Sheet("Recall of each class, in per cent", ("class", "cycles", "recall"), tuple(rows), texts=1)),
-            Words(f"Baseline: {floor}{100 / len(found.class_names):.0f}.", "note"),
+            Rows(Sheet("Recall of each class, in per cent", header, tuple(rows), texts=1)),
             Words("Each row holds the cycles of one true class, each column those that were given one answer."),
             Confusion(counts, found.class_names, _counts(case)),
         ),
@@ -183,8 +190,7 @@ def two_class_part(case: Case) -> Part:
     names = {"sp": "Sp", "se2": "Se", "score2": "Score"}
     rows = [(case.source.name, *(shown(found.figures.get(name)) for name in names))]
     for each in found.baselines:
-        values = (getattr(each.scores, name) for name in names)
-        rows.append((f"baseline: {each.name}", *(DASH if value is None else f"{value:.2f}" for value in values)))
+        rows.append((f"baseline: {each.name}", *(_or_dash(getattr(each.scores, name)) for name in names)))
     table = Sheet("Normal against abnormal, in per cent", ("", *names.values()), tuple(rows), texts=1)
     return Part("two-classes", "Normal or not", (Words(origin), Rows(table)))
 
@@ -226,7 +232,9 @@ def subgroups_part(case: Case) -> Part:
             for group in kind.groups
         ]
         quiet = frozenset(place for place, group in enumerate(kind.groups) if group.few)
-        rows.append((f"baseline: {FLOOR}", DASH, DASH, "100.00", "0.00", "50.00", "0.00", "50.00"))
+        for each in case.found.baselines:  # of always normal they hold in every group, of a lookup for all together
+            whose = "" if each.name == FLOOR else ", all cycles"
+            rows.append((f"baseline: {each.name}{whose}", DASH, DASH, *score_cells(each.scores)[:-1]))
         remarks = (
             [f"Worst group: {kind.worst}."] if kind.worst else ["Too few groups of five patients to name a worst."]
         )
