@@ -1,8 +1,11 @@
 """Scores against a confusion matrix worked by hand, and against scikit-learn."""
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, recall_score
+from sklearn.metrics import confusion_matrix as sklearn_confusion
 
 from lung_srad.errors import DataError
 from lung_srad.evaluation import confusion_matrix, mean_scores, score_predictions
@@ -36,6 +39,35 @@ def test_agrees_with_scikit_learn() -> None:
     scores = score_predictions(labels, predicted, num_classes=5)
     assert scores.recalls == pytest.approx(100 * recall_score(labels, predicted, average=None))
     assert scores.balanced_accuracy == pytest.approx(100 * balanced_accuracy_score(labels, predicted))
+
+
+@pytest.mark.parametrize("classes", [2, 3, 4, 7])
+@pytest.mark.parametrize("seed", range(4))
+def test_every_figure_agrees_with_scikit_learn(classes: int, seed: int) -> None:
+    """Few cycles, so that classes are often absent, from labels and from answers."""
+    draw = np.random.default_rng((seed, classes))
+    labels, predicted = draw.integers(0, classes, (2, 9))
+    normal = int(draw.integers(0, classes))
+    scores = score_predictions(labels, predicted, num_classes=classes, normal=normal)
+    matrix = confusion_matrix(labels, predicted, num_classes=classes)
+    np.testing.assert_array_equal(matrix[:, :-1], sklearn_confusion(labels, predicted, labels=range(classes)))
+    assert matrix[:, -1].sum() == 0
+    present = np.unique(labels)
+    recalls = dict(zip(present, 100 * recall_score(labels, predicted, labels=present, average=None), strict=True))
+    assert scores.recalls == tuple(
+        pytest.approx(recalls[index]) if index in recalls else None for index in range(classes)
+    )
+    assert scores.balanced_accuracy == pytest.approx(np.mean(list(recalls.values())))
+    abnormal = [index for index in range(classes) if index != normal]
+    ill, flagged = labels != normal, predicted != normal
+    if ill.any():
+        assert scores.se == pytest.approx(100 * recall_score(labels, predicted, labels=abnormal, average="micro"))
+        assert scores.se2 == pytest.approx(100 * recall_score(ill, flagged))
+    if not ill.all():
+        assert scores.sp == pytest.approx(100 * recall_score(ill, flagged, pos_label=False))
+    for se, score in ((scores.se, scores.score), (scores.se2, scores.score2)):
+        known = se is not None and scores.sp is not None
+        assert score == (pytest.approx((scores.sp + se) / 2) if known else None)
 
 
 def test_the_normal_class_may_stand_anywhere() -> None:
@@ -86,6 +118,13 @@ def test_columns_that_do_not_fit(labels: list, predicted: list, words: str) -> N
 def test_unknown_normal_class() -> None:
     with pytest.raises(DataError, match="normal: class 4"):
         score_predictions([0], [0], num_classes=4, normal=4)
+
+
+def test_scores_stay_as_they_are() -> None:
+    scores = score_predictions([0], [0], num_classes=2)
+    with pytest.raises(FrozenInstanceError):
+        scores.sp = 50.0
+    assert not hasattr(scores, "__dict__")  # slots: a misspelt field cannot be read as a new one
 
 
 def test_mean_of_different_cycles() -> None:
