@@ -219,7 +219,7 @@ def _held_out(test: Sequence[Predictions], validation: Sequence[Predictions], no
 def _recordings(given: Labelled, predictions: Predictions) -> NDArray[np.str_] | None:
     """Returns the recording of each labelled cycle, with its patient; None where one is not named."""
     names = predictions.recording[given.rows]
-    return np.strings.add(np.strings.add(given.patients[given.owner], "/"), names) if (names != "").all() else None
+    return np.char.add(np.char.add(given.patients[given.owner], "/"), names) if (names != "").all() else None
 
 
 def _detected(
