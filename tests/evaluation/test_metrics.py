@@ -96,6 +96,18 @@ def test_mean_scores() -> None:
     second = score_predictions([0, 0, 1], [1, 0, 1], num_classes=3)
     mean = mean_scores([first, second])
     assert (mean.sp, mean.se, mean.score, mean.recalls, mean.n) == (75, 50, 62.5, (75, 50, None), 3)
+    assert (mean.se2, mean.score2, mean.balanced_accuracy) == (50, 62.5, 62.5)
+    other = score_predictions([0, 0, 1], [0, 0, 2], num_classes=3)
+    mean = mean_scores([first, other, other, other])
+    assert (mean.se, mean.score, mean.se2, mean.score2) == (0, 50, 75, 87.5)
+    assert mean_scores([first]) == first
+
+
+def test_a_mean_that_one_evaluation_lacks_is_none() -> None:
+    normals, abnormals = (score_predictions([label] * 2, [0, 1], num_classes=2) for label in (0, 1))
+    mean = mean_scores([normals, abnormals])
+    assert (mean.sp, mean.se, mean.score, mean.se2, mean.score2, mean.recalls) == (None,) * 5 + ((None, None),)
+    assert mean.balanced_accuracy == 50
 
 
 @pytest.mark.parametrize(
@@ -103,9 +115,10 @@ def test_mean_scores() -> None:
     [
         ([], [], "0 labels"),
         ([0, 1], [0], "2 labels and 1 predictions"),
-        ([0, 4], [0, 0], "class 4"),
-        ([0, -1], [0, 0], "class -1"),
-        ([0, 1], [0, -2], "class -2"),
+        ([0, 4], [0, 0], "labels: class 4; 0 to 3; "),
+        ([0, -1], [0, 0], "labels: class -1; 0 to 3; "),
+        ([0, 1], [0, -2], "predicted: class -2; -1 to 3; "),
+        ([0, 1], [5, 4], "predicted: class 5; "),
         ([0.0, 1.0], [0, 1], "float64"),
         ([0, 1], [[0.5, 0.5], [0.5, 0.5]], "shape"),
     ],
@@ -115,9 +128,10 @@ def test_columns_that_do_not_fit(labels: list, predicted: list, words: str) -> N
         score_predictions(labels, predicted, num_classes=4)
 
 
-def test_unknown_normal_class() -> None:
-    with pytest.raises(DataError, match="normal: class 4"):
-        score_predictions([0], [0], num_classes=4, normal=4)
+@pytest.mark.parametrize("normal", [-1, 4])
+def test_unknown_normal_class(normal: int) -> None:
+    with pytest.raises(DataError, match=f"normal: class {normal}; 0 to 3; "):
+        score_predictions([0], [0], num_classes=4, normal=normal)
 
 
 def test_scores_stay_as_they_are() -> None:
@@ -129,7 +143,9 @@ def test_scores_stay_as_they_are() -> None:
 
 def test_mean_of_different_cycles() -> None:
     few, many = score_predictions([0], [0], num_classes=2), score_predictions([0, 1], [0, 1], num_classes=2)
-    with pytest.raises(DataError, match="same cycles"):
+    with pytest.raises(DataError, match=r"mean of scores: 2 evaluations of \[1, 2\] cycles"):
         mean_scores([few, many])
+    with pytest.raises(DataError, match="same cycles"):
+        mean_scores([few, score_predictions([0], [0], num_classes=3)])
     with pytest.raises(DataError, match="0 evaluations"):
         mean_scores([])
