@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[1]
 MODULE, TESTS = "lung_srad.evaluation.metrics", ("tests/evaluation/test_metrics.py",)
 CPU_SECONDS = 30  # a mutant that takes longer does not end
 ASKED = 90.0
+SHOWN = 40  # characters of a statement to either side of its fault
 OTHERS: dict[type[ast.AST], tuple[type[ast.AST], ...]] = {
     ast.Lt: (ast.LtE, ast.GtE),
     ast.LtE: (ast.Lt, ast.Gt),
@@ -127,6 +128,21 @@ def mutants(tree: ast.Module) -> Iterator[Mutant]:
     yield from walk(tree, None, lambda new: None)
 
 
+def apart(before: str, after: str) -> str:
+    """Returns both texts around the place where they differ."""
+
+    def alike(one: str, other: str) -> int:
+        pairs = enumerate(zip(one, other, strict=False))
+        return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+    start = alike(before, after)
+    end = alike(before[start:][::-1], after[start:][::-1])
+    first, last = max(0, start - SHOWN), SHOWN - end
+    dots = "…" if first else "", "…" if last < 0 else ""
+    cut = (f"`{dots[0]}{each[first : last if last < 0 else None]}{dots[1]}`" for each in (before, after))
+    return " as ".join(cut)
+
+
 def text(node: ast.AST) -> str:
     """Returns the first line of a node, or what differs in a definition: its decorators and arguments."""
     if isinstance(node, ast.ClassDef | ast.FunctionDef):
@@ -147,7 +163,7 @@ def survives(mutant: Mutant) -> bool:
             os.dup2(silence, 1)
             os.dup2(silence, 2)
             put_in_place(mutant.tree)
-            code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *TESTS]))
+            code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", *TESTS]))
         finally:
             os._exit(code)
     _, status = os.waitpid(child, 0)
@@ -175,9 +191,7 @@ def page(found: list[tuple[Mutant, bool]], minutes: float) -> str:
         own = [alive for mutant, alive in found if mutant.kind == kind]
         lines.append(f"| {kind} | {len(own)} | {len(own) - sum(own)} |")
     alive = [
-        f"- line {mutant.line}, {mutant.kind}: `{mutant.before}` as `{mutant.after}`"
-        for mutant, alive in found
-        if alive
+        f"- line {mutant.line}, {mutant.kind}: {apart(mutant.before, mutant.after)}" for mutant, alive in found if alive
     ]
     killed = len(found) - len(alive)
     share = 100 * killed / len(found)
@@ -213,7 +227,7 @@ def main() -> None:
     for number, mutant in enumerate(mutants(tree), start=1):
         found.append((mutant, survives(mutant)))
         if found[-1][1]:
-            say(f"mutant {number} survives: line {mutant.line}: {mutant.before} as {mutant.after}")
+            say(f"mutant {number} survives: line {mutant.line}: {apart(mutant.before, mutant.after)}")
         elif number % 20 == 0:
             say(f"{number} mutants")
     args.out.write_text(page(found, (time.perf_counter() - start) / 60), encoding="utf-8")

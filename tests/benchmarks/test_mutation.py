@@ -2,7 +2,7 @@
 
 import ast
 
-from mutation import changes, mutants
+from mutation import apart, changes, mutants
 
 SOURCE = '''
 def f(a: int, b: float) -> int:
@@ -35,6 +35,14 @@ def test_every_fault_stands_alone() -> None:
         f"{start} return a + 0",
     }
     assert ast.unparse(tree) == ast.unparse(ast.parse(SOURCE))
+
+
+def test_only_the_place_of_a_fault_is_shown() -> None:
+    assert apart("a + 1", "a - 1") == "`a + 1` as `a - 1`"
+    left, right = "x" * 60, "y" * 60
+    assert (
+        apart(f"{left}+{right}", f"{left}-{right}") == f"`…{left[:40]}+{right[:40]}…` as `…{left[:40]}-{right[:40]}…`"
+    )
 
 
 def test_nothing_is_not_made_nothing_again() -> None:
