@@ -12,7 +12,7 @@ STAMP   := $(VENV)/.installed
 KERNELS := $(VENV)/.kernels
 
 .DEFAULT_GOAL := help
-.PHONY: help install kernels demo lint test slow slow-kill bench results transfer evaluation paper-small simulator statistics weights clean
+.PHONY: help install kernels demo lint test slow slow-kill bench results transfer evaluation paper-small simulator statistics mutation weights clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,6 +90,9 @@ simulator: install  ## benchmarks/simulator.md: how hard simulated corpora are; 
 
 statistics: install  ## benchmarks/statistics.md: whether intervals cover and tests err as often as they say (10 minutes)
 	$(PY) benchmarks/intervals.py
+
+mutation: install  ## benchmarks/mutation.md: which small faults in the metrics their tests notice (5 minutes)
+	$(PY) benchmarks/mutation.py
 
 weights: install  ## the weights that ship (src/lung_srad/weights): simulates, trains, copies, writes their card (hours)
 	$(PY) benchmarks/weights.py

@@ -20,11 +20,12 @@ from lung_srad.evaluation.compare import patient_differences, sign_flip
 from lung_srad.evaluation.intervals import DEFAULT, METHODS, PERCENTILE, Statistic, drawn, interval, sample
 from lung_srad.evaluation.patients import FIGURES, Labelled, rates, ratio
 from lung_srad.evaluation.ranking import Ranked, auroc, average_precision, sensitivity_at
-from simulated_answers import TRUTH, Patients, answered, scored, true_ranking
+from simulated_answers import COUNTS, TRUTH, Patients, answered, scored, true_ranking
 from timing import say
 
 DEVIATIONS = (0.5, 1.0)  # of patients' effects, in logits
 RESAMPLES, CURVE_RESAMPLES = 2_000, 500
+FEW = 10  # patients, as in a subgroup
 CURVE_FILES = 5  # one of so many files has its curves resampled, which takes the most time
 CYCLES = "cycles, not patients"
 Hits = dict[tuple[str, str], list[tuple[bool, float]]]  # method, figure -> covered, half-width
@@ -47,6 +48,9 @@ file. **{default}** is the default.
 {coverage}
 Asked: 92 to 97 for the default, Score. {verdict}
 
+As many as in a subgroup, {few} patients drawn in the same way:
+
+{subgroups}
 ## Areas, calibration, points of a curve
 
 The same patients, another kind of answer: the probability of *abnormal* is a function of the patient's effect plus
@@ -88,12 +92,12 @@ def over_cycles(given: Labelled, generator: np.random.Generator) -> Iterator[tup
         yield name, tuple(np.quantile(values, (0.025, 0.975)).tolist())
 
 
-def coverage(deviation: float, files: int, seed: int) -> Hits:
+def coverage(deviation: float, files: int, seed: int, patients: int = len(COUNTS)) -> Hits:
     """Returns what the intervals of simulated files hold."""
     hits: Hits = {}
     for index in range(files):
-        generator = np.random.default_rng((seed, index, int(10 * deviation)))
-        given = answered(generator, Patients.drawn(generator, deviation), deviation)
+        generator = np.random.default_rng((seed, index, int(10 * deviation), patients))
+        given = answered(generator, Patients.drawn(generator, deviation, patients), deviation)
         weights = drawn(len(given.patients), RESAMPLES, index)
         found = rates(given.counts(), 0)
         ends = [(CYCLES, name, each) for name, each in over_cycles(given, generator)]
@@ -102,13 +106,16 @@ def coverage(deviation: float, files: int, seed: int) -> Hits:
             ends += [(method, name, interval(resampled, method=method)) for method in METHODS]
         note(hits, ends, TRUTH)
         if index % 100 == 99:
-            say(f"coverage, deviation {deviation}: {index + 1} of {files} files")
+            say(f"coverage, {patients} patients, deviation {deviation}: {index + 1} of {files} files")
     return hits
 
 
-def note(hits: Hits, ends: list[tuple[str, str, tuple[float, float]]], truth: dict[str, float]) -> None:
-    for method, name, (low, high) in ends:
-        hits.setdefault((method, name), []).append((low <= truth[name] <= high, (high - low) / 2))
+def note(hits: Hits, ends: list[tuple[str, str, tuple[float, float] | None]], truth: dict[str, float]) -> None:
+    """Adds whether each interval holds the truth, and its half-width; ten patients may have none."""
+    for method, name, between in ends:
+        if between is not None:
+            low, high = between
+            hits.setdefault((method, name), []).append((low <= truth[name] <= high, (high - low) / 2))
 
 
 def cell(found: list[tuple[bool, float]]) -> str:
@@ -270,6 +277,7 @@ def main() -> None:
     times = timed(args.seed)
     slow = against_slow(args.seed)
     hits = {deviation: coverage(deviation, args.files, args.seed) for deviation in DEVIATIONS}
+    few = {deviation: coverage(deviation, args.files, args.seed, FEW) for deviation in DEVIATIONS}
     rankings = {deviation: ranking_coverage(deviation, args.files, args.seed) for deviation in DEVIATIONS}
     errors = [[str(apart), f"{null_pairs(apart, args.pairs, args.seed):.2f}"] for apart in DEVIATIONS]
     default = [100 * float(np.mean([hit for hit, _ in hits[each][DEFAULT, "score"]])) for each in DEVIATIONS]
@@ -286,6 +294,8 @@ def main() -> None:
         resamples=RESAMPLES,
         default=DEFAULT,
         coverage=coverage_table(hits, (*METHODS, CYCLES), list(TRUTH)),
+        few=FEW,
+        subgroups=coverage_table(few, (*METHODS, CYCLES), list(TRUTH)),
         verdict="Reached." if all(92 <= each <= 97 for each in default) else "Not reached.",
         curve_files=CURVE_FILES,
         curve_resamples=CURVE_RESAMPLES,

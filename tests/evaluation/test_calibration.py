@@ -148,6 +148,14 @@ def test_a_temperature_changes_no_answer_but_how_sure_it_is() -> None:
     assert hot.probabilities[5, 0] / hot.probabilities[5, 1] == pytest.approx(odds**0.25)
 
 
+def test_answers_that_are_all_or_nothing_become_less_sure() -> None:
+    """What is fitted is what is applied: with a tenth wrong, a temperature makes these answers 90 % sure."""
+    label = np.arange(200) % 4
+    said = np.where(np.arange(200) % 10 == 0, (label + 1) % 4, label)
+    given = built([f"p{index % 8}" for index in range(200)], label, sure(said))
+    assert at_temperature(given, fit_temperature(given)).probabilities.max(1) == pytest.approx(0.9, abs=1e-4)
+
+
 def test_one_cycle_of_probability_zero_does_not_decide_alone() -> None:
     given = answers(1)
     label, probabilities = given.label.copy(), given.probabilities.copy()

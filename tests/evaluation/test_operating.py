@@ -42,6 +42,21 @@ def test_a_threshold_by_hand() -> None:
     ]
 
 
+def test_a_threshold_with_silent_units() -> None:
+    """One of two without the finding has no answer and is flagged whatever the threshold."""
+    score = np.array([-np.inf, np.inf, 0.2, 0.4])
+    given = Ranked(np.array([True, False, False, True]), score, np.arange(4), 4)
+    assert threshold(given, 50) == 0.4
+    assert threshold(given, 80) == np.inf
+
+
+def test_validation_where_the_finding_is_everywhere_chooses_no_threshold() -> None:
+    held = built(["v", "w"], [1, 1], sure([1, 0]))
+    found = detected([answers(1)], [held])
+    assert {point.thresholds for point in found["crackle"].points} == {()}
+    assert {len(point.thresholds) for point in found["wheeze"].points} == {1}
+
+
 def test_cycles_against_scikit_learn() -> None:
     seeds = [answers(1), answers(2)]
     found = detected(seeds)

@@ -182,6 +182,11 @@ def test_what_cannot_be_answered_is_an_error(given, text):
     assert text in str(error.value)
 
 
+def test_an_unknown_normal_class():
+    with pytest.raises(DataError, match="normal: class 4; 0 to 3"):
+        patient_intervals([predictions()], normal=4)
+
+
 def test_systems_on_other_cycles_are_not_compared():
     with pytest.raises(DataError, match="they differ in 'id'"):
         paired_difference([predictions()], [predictions(patients=8)])

@@ -147,8 +147,7 @@ def evaluate_predictions(
         settings: how intervals are made.
 
     Raises:
-        DataError: no label is known, patients are unknown or only one, seeds differ in their cycles, or validation does
-            not fit the test part.
+        DataError: there are no labels or no two patients, seeds differ in their cycles, or validation does not fit.
     """
     settings, first = settings or Settings(), test[0] if test else None
     given = labelled(test, normal=normal)
@@ -157,7 +156,6 @@ def evaluate_predictions(
     sides = ((given, first), (held, validation[0]) if held else None)
     cycles, recordings, patients = (_detected(unit, sides, weights, settings) for unit in UNITS)
     temperatures = tuple(fit_temperature(each) for each in validation)
-    cooled = [at_temperature(*pair) for pair in zip(test, temperatures, strict=True)] if validation else []
     tuned = _tuned(test, validation, settings, normal) if validation else None
     named = _recordings(given, first)
     sizes = np.bincount(given.owner)
@@ -176,7 +174,7 @@ def evaluate_predictions(
         figures=rate_estimates(given, weights, names=first.class_names),
         calibration=calibrations(given, weights),
         temperatures=temperatures,
-        scaled=calibrations(labelled(cooled, normal=normal), weights) if cooled else (),
+        scaled=_scaled(test, temperatures, weights, normal),
         detection=cycles,
         by_recording=recordings,
         by_patient=patients,
@@ -219,7 +217,7 @@ def _held_out(test: Sequence[Predictions], validation: Sequence[Predictions], no
 def _recordings(given: Labelled, predictions: Predictions) -> NDArray[np.str_] | None:
     """Returns the recording of each labelled cycle, with its patient; None where one is not named."""
     names = predictions.recording[given.rows]
-    return np.strings.add(np.strings.add(given.patients[given.owner], "/"), names) if (names != "").all() else None
+    return np.char.add(np.char.add(given.patients[given.owner], "/"), names) if (names != "").all() else None
 
 
 def _detected(
@@ -239,6 +237,14 @@ def _detected(
         return ()
     validation = found[1] if len(found) > 1 else None
     return detections(found[0], validation, weights, weights[: settings.few_resamples], settings.prevalences)
+
+
+def _scaled(
+    test: Sequence[Predictions], temperatures: tuple[float, ...], weights: NDArray[np.float64], normal: int
+) -> tuple[Calibration, ...]:
+    """Returns the calibration at temperatures; nothing without them."""
+    scaled = [at_temperature(*pair) for pair in zip(test, temperatures, strict=True)] if temperatures else []
+    return calibrations(labelled(scaled, normal=normal), weights) if scaled else ()
 
 
 def _tuned(

@@ -28,7 +28,7 @@ from lung_srad.evaluation.ranking import findings
 BINS = 15
 ANSWER = "answer"  # the likeliest class, whichever it is
 COLDEST, HOTTEST = 0.05, 20.0  # temperatures; a fit that ends there says that the file does not suit one
-_TINY = np.finfo(np.float64).tiny
+_LEAST = 1e-12  # what a class that was given probability 0 counts as
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +71,17 @@ def calibrations(given: Labelled, weights: NDArray[np.float64]) -> tuple[Calibra
 def at_temperature(predictions: Predictions, temperature: float) -> Predictions:
     """Returns the predictions with their logits divided by a temperature; the likeliest class stays the same.
 
-    Log-probabilities serve as logits: they differ by one number per cycle, which a softmax does not see. A probability
-    that was written as 0 stays 0 unless another class is as good as 0.
+    Log-probabilities serve as logits: they differ by one number per cycle, which a softmax does not see. A class that
+    was given probability 0 counts as 1e-12, as when a temperature is fitted.
 
     Raises:
         DataError: a temperature that is not above 0.
     """
     if not temperature > 0:
         raise DataError(message("temperature", str(temperature), "more than 0", "fit it on validation predictions"))
-    return replace(predictions, probabilities=_scaled(predictions.probabilities, temperature))
+    logits = _logits(predictions.probabilities) / temperature
+    weights = np.exp(logits - logits.max(1, keepdims=True))
+    return replace(predictions, probabilities=weights / weights.sum(1, keepdims=True))
 
 
 def fit_temperature(validation: Predictions) -> float:
@@ -96,7 +98,7 @@ def fit_temperature(validation: Predictions) -> float:
         seen, allowed = "no cycle with a label and an answer", "at least one"
         raise DataError(message("temperature", seen, allowed, "give the predictions on validation patients"))
     label = validation.label[usable]
-    logits = np.log(np.maximum(validation.probabilities[usable], 1e-12))
+    logits = _logits(validation.probabilities[usable])
 
     def loss(place: float) -> float:
         scaled = logits / np.exp(place)
@@ -209,7 +211,5 @@ def _not_negative(given: Estimate) -> Estimate:
     return given if given.low is None else replace(given, low=max(given.low, 0.0))
 
 
-def _scaled(probabilities: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
-    logits = np.log(np.maximum(probabilities, _TINY)) / temperature
-    weights = np.exp(logits - logits.max(1, keepdims=True))
-    return weights / weights.sum(1, keepdims=True)
+def _logits(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.log(np.maximum(probabilities, _LEAST))

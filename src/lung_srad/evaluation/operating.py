@@ -44,7 +44,7 @@ class OperatingPoint:
         target: the specificity asked for, in per cent.
         se: sensitivity where the test part's own curve has at least that specificity.
         thresholds: of each seed, the lowest with that specificity on validation patients (infinite where only flagging
-            nothing has it); empty without validation predictions.
+            nothing has it); empty without validation units that lack the finding.
         sp_there: specificity on the test part at these thresholds.
         se_there: sensitivity on the test part at these thresholds.
         predictive: PPV and NPV at chosen prevalences: at the thresholds where there are some, else on the curve.
@@ -155,11 +155,15 @@ def detections(
 
 
 def threshold(ranked: Ranked, target: float) -> float:
-    """Returns the lowest threshold of at least ``target`` per cent specificity; infinite where no score has it."""
+    """Returns the lowest threshold of at least ``target`` per cent specificity; infinite where no score has it.
+
+    There must be units without the finding.
+    """
     without = np.sort(ranked.score[~ranked.present])
-    candidates = np.r_[np.unique(ranked.score), np.inf]
-    sp = 100 * np.searchsorted(without, candidates) / max(1, len(without))  # below the threshold: left alone
-    return float(candidates[int(np.argmax(sp >= target - 1e-9))])
+    candidates = np.unique(ranked.score[np.isfinite(ranked.score)])
+    sp = 100 * np.searchsorted(without, candidates) / len(without)  # below the threshold: left alone
+    reached = candidates[sp >= target - 1e-9]
+    return float(reached[0]) if len(reached) else np.inf
 
 
 def ppv(sp: float, se: float, prevalence: float) -> float | None:
@@ -194,10 +198,11 @@ def _detection(
 ) -> Detection:
     weights, few = draws
     seeds, present = test.ranked(name), test.present[name]
+    held = [] if validation is None or validation.present[name].all() else validation.ranked(name)
     points = []
     for target in TARGETS:
         se = _over_seeds([sensitivity_at(seed, target) for seed in seeds], few)
-        thresholds = () if validation is None else tuple(threshold(each, target) for each in validation.ranked(name))
+        thresholds = tuple(threshold(each, target) for each in held)
         there = [None, None]
         if thresholds:
             pairs = [_at_threshold(seed, chosen) for seed, chosen in zip(seeds, thresholds, strict=True)]
