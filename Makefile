@@ -12,7 +12,7 @@ STAMP   := $(VENV)/.installed
 KERNELS := $(VENV)/.kernels
 
 .DEFAULT_GOAL := help
-.PHONY: help install kernels demo lint test slow slow-kill bench results transfer paper-small simulator weights clean
+.PHONY: help install kernels demo lint test slow slow-kill bench results transfer evaluation paper-small simulator statistics mutation weights clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,12 +76,23 @@ transfer: install  ## its second half, SPRSound and other starts (hours): make t
 	$(PY) benchmarks/transfer.py --commands --simulated "$(SIMULATED)" --sprsound "$(SPRSOUND)" --icbhi "$(ICBHI)" | PATH="$(abspath $(VENV))/bin:$$PATH" sh -ex
 	$(PY) benchmarks/transfer.py
 
+evaluation: install  ## its part on intervals, devices and SPRSound (hours): make evaluation ICBHI=PATH SPRSOUND=PATH
+	@test -n "$(ICBHI)" -a -n "$(SPRSOUND)" || { echo "error: a corpus is missing; give the folders of both; make evaluation ICBHI=PATH SPRSOUND=PATH" >&2; exit 2; }
+	$(PY) benchmarks/evaluation_page.py --commands --icbhi "$(ICBHI)" --sprsound "$(SPRSOUND)" | PATH="$(abspath $(VENV))/bin:$$PATH" sh -ex
+	$(PY) benchmarks/evaluation_page.py
+
 paper-small: install  ## every system of the tables for two epochs, small, into docs/results.md (an hour): make paper-small DATA=PATH
 	@test -n "$(DATA)" || { echo "error: DATA is empty; it is the folder of the ICBHI recordings; make paper-small DATA=PATH" >&2; exit 2; }
 	$(PY) benchmarks/paper.py --data "$(DATA)"
 
 simulator: install  ## benchmarks/simulator.md: how hard simulated corpora are; with DATA=PATH of ICBHI, how like real ones
 	$(PY) benchmarks/simulator.py $(if $(DATA),--data "$(DATA)") $(if $(ANNOTATIONS),--annotations "$(ANNOTATIONS)")
+
+statistics: install  ## benchmarks/statistics.md: whether intervals cover and tests err as often as they say (10 minutes)
+	$(PY) benchmarks/intervals.py
+
+mutation: install  ## benchmarks/mutation.md: which small faults in the metrics their tests notice (5 minutes)
+	$(PY) benchmarks/mutation.py
 
 weights: install  ## the weights that ship (src/lung_srad/weights): simulates, trains, copies, writes their card (hours)
 	$(PY) benchmarks/weights.py

@@ -12,7 +12,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 
 # A room imports itself and the levels above its own line; rooms on one line do not know each other.
 LEVELS = (
-    ("errors", "files", "memory", "prompt_texts"),
+    ("drawing", "errors", "files", "memory", "prompt_texts"),
     ("preset_files",),
     ("literature",),
     ("config",),
@@ -23,6 +23,7 @@ LEVELS = (
     ("evaluation", "analysis"),
     ("runs",),
     ("training", "inference"),
+    ("reports",),
     ("serving", "cli", "__init__"),
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}

@@ -1,7 +1,8 @@
-from lung_srad.datasets import Count, Defect, Leak, Report, report_text
+from lung_srad.datasets import Count, Defect, Leak, Partition, Report, report_text
 
 COUNT = Count(recordings=3, patients=2, cycles=1234)
 NONE = Count(0, 0, 0)
+SPLIT = Partition("official", {"train": 2}, {"train": 1234}, (), {}, "0123456789abcdef" * 4)
 
 
 def report(**changes):
@@ -15,6 +16,7 @@ def report(**changes):
         "leaks": (),
         "defects": (),
         "notices": (),
+        "partition": SPLIT,
     }
     return Report(**values | changes)
 
@@ -35,6 +37,8 @@ def test_the_text_of_a_clean_corpus():
         "cycles by device  train  test  total\n"
         "Meditron          1,234     0  1,234\n"
         "Litt3200              0     0      0\n"
+        "\n"
+        "split official: train 2 patients, 1,234 cycles; disjoint: no patient on two sides; sha256 0123456789ab\n"
         "\n"
         "No defects.\n"
     )

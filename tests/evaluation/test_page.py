@@ -135,7 +135,7 @@ def test_silence_has_a_column_where_there_is_any():
     counts = COUNTS.copy()
     counts[0, 3] = 2
     text = confusion(counts, ["a", "b", "c"], caption="Counts")
-    assert '<th scope="col">no answer</th>' in text
+    assert '<th scope="col" class="number">no answer</th>' in text
     assert '<td class="number" style="--share: 0.250">2<small>25 %</small></td>' in text
 
 

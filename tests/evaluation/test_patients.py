@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lung_srad.errors import DataError
-from lung_srad.evaluation import Predictions, paired_difference, patient_intervals, score_predictions
+from lung_srad.evaluation import Estimate, Predictions, paired_difference, patient_intervals, score_predictions
 from lung_srad.evaluation.patients import FIGURES
 
 CLASSES = ("normal", "crackle", "wheeze", "both")
@@ -63,7 +63,7 @@ def test_intervals_are_those_of_a_slow_loop_over_the_same_draws():
     times = np.random.default_rng(5).multinomial(9, np.full(9, 1 / 9), size=300)
     drawn = iter(times)
     slow = np.array(list(slow_draws(seeds, lambda names: np.repeat(names, next(drawn)), 300)))
-    fast = patient_intervals(seeds, resamples=300, seed=5)
+    fast = patient_intervals(seeds, resamples=300, seed=5, method="percentile")
     for index, name in enumerate(FIGURES):
         assert (fast[name].low, fast[name].high) == pytest.approx(np.nanpercentile(slow[:, index], (2.5, 97.5)))
 
@@ -72,7 +72,7 @@ def test_intervals_agree_with_a_slow_loop_with_draws_of_its_own():
     given = predictions(3, patients=12)
     draw = np.random.default_rng(17)
     slow = np.array(list(slow_draws([given], lambda names: draw.choice(names, len(names)), 1500)))
-    fast = patient_intervals([given])
+    fast = patient_intervals([given], method="percentile")
     for index, name in enumerate(FIGURES):
         assert (fast[name].low, fast[name].high) == pytest.approx(np.nanpercentile(slow[:, index], (2.5, 97.5)), abs=2)
 
@@ -80,7 +80,7 @@ def test_intervals_agree_with_a_slow_loop_with_draws_of_its_own():
 def test_the_same_seed_gives_the_same_interval():
     given = [predictions()]
     assert patient_intervals(given) == patient_intervals(given)
-    assert patient_intervals(given)["score"].low != patient_intervals(given, seed=1)["score"].low
+    assert patient_intervals(given)["score"].high != patient_intervals(given, seed=1)["score"].high
 
 
 def test_cycles_of_one_patient_count_as_one_draw():
@@ -116,7 +116,7 @@ def test_a_difference_is_that_of_a_slow_loop_over_the_same_draws():
         return np.array(list(slow_draws(seeds, lambda names: np.repeat(names, next(turn)), 200)))
 
     slow = np.nanpercentile(drawn(first) - drawn(second), (2.5, 97.5), axis=0)
-    fast = paired_difference(first, second, resamples=200)
+    fast = paired_difference(first, second, resamples=200, method="percentile")
     assert [(fast[n].low, fast[n].high) for n in FIGURES] == [pytest.approx(pair) for pair in slow.T]
 
 
@@ -126,9 +126,38 @@ def test_a_figure_that_nobody_can_answer_is_left_out():
 
 
 def test_a_resample_without_a_class_has_no_say():
+    owner, label, predicted = ["a", "a", "b", "c"], [0, 0, 1, 1], [0, 1, 1, 0]
+    found = patient_intervals([built(owner, label, predicted)], method="percentile")
+    assert (found["se"].low, found["se"].high) == (0, 100)
+    assert (found["score"].low, found["score"].high) == (25, 75)
+
+
+def test_one_patient_of_a_class_says_nothing_of_others():
     found = patient_intervals([built(["a", "a", "b"], [0, 0, 1], [0, 1, 1])])
-    assert found["sp"].low == found["sp"].high == 50
-    assert found["score"].low == found["score"].high == 75
+    assert (found["sp"].value, found["sp"].low, found["sp"].high) == (50, None, None)
+
+
+def test_patients_who_are_all_alike_say_nothing():
+    found = patient_intervals([built(["a", "b", "c"], [0, 1, 1], [0, 1, 1])])
+    assert all((each.value, each.low) == (100, None) for each in found.values())
+
+
+def test_two_patients_are_too_few():
+    found = patient_intervals([built(["a", "a", "b", "b"], [0, 1, 0, 1], [0, 1, 1, 1])])["sp"]
+    assert (found.value, found.low, found.high) == (50, 0, 100)
+    apart = paired_difference(
+        [built(["a", "a", "b", "b"], [0, 1, 0, 1], [0, 1, 1, 1])],
+        [built(["a", "a", "b", "b"], [0, 1, 0, 1], [1, 1, 1, 1])],
+    )["sp"]
+    assert (apart.value, apart.low, apart.high) == (50, -np.inf, np.inf)
+
+
+def test_the_spread_over_seeds_stands_apart():
+    seeds = [predictions(1), predictions(2), predictions(3)]
+    found = patient_intervals(seeds)
+    for name in FIGURES:
+        assert found[name].spread == pytest.approx(np.std([asdict(each.scores())[name] for each in seeds], ddof=1))
+    assert patient_intervals(seeds[:1])["score"].spread is None
 
 
 def test_cycles_of_unknown_label_are_passed_over():
@@ -153,10 +182,16 @@ def test_what_cannot_be_answered_is_an_error(given, text):
     assert text in str(error.value)
 
 
+def test_an_unknown_normal_class():
+    with pytest.raises(DataError, match="normal: class 4; 0 to 3"):
+        patient_intervals([predictions()], normal=4)
+
+
 def test_systems_on_other_cycles_are_not_compared():
     with pytest.raises(DataError, match="they differ in 'id'"):
         paired_difference([predictions()], [predictions(patients=8)])
 
 
 def test_an_estimate_reads_well():
-    assert str(patient_intervals([built(["a", "a", "b"], [0, 0, 1], [0, 1, 1])])["score"]) == "75.00 (75.0 to 75.0)"
+    assert str(Estimate(75.0, 61.04, 88.06)) == "75.00 (61.0 to 88.1)"
+    assert str(Estimate(75.0)) == "75.00"

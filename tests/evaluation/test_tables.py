@@ -97,6 +97,12 @@ def test_csv_holds_every_interval() -> None:
     assert (read["score_low"], read["score_high"], read["se_low"], read["sp_low"]) == ("61.04", "88.06", "40.0", "")
 
 
+def test_a_figure_without_an_interval_has_a_dash() -> None:
+    """Patients who do not differ say nothing of others."""
+    table = Table((measured("tiny", [FIRST], rule="last epoch", intervals={"score": Estimate(75.0)}),))
+    assert table.cells[0][table.header.index("95 % (patients)")] == "–"
+
+
 # --- simulated recordings
 
 

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 from dataclasses import asdict
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lung_srad.config import load_preset
-from lung_srad.datasets import Table
+from lung_srad.datasets import Table, partition
 from lung_srad.errors import BusyError, ConfigError, DataError, LungSradError, RunError, WeightsError
 from lung_srad.evaluation import Scores, best_epoch
 from lung_srad.models import create_model
@@ -152,6 +153,39 @@ def test_provenance_says_where_the_run_comes_from(finished, dataset):
 def test_a_run_is_named_by_its_preset_reading_and_profile():
     assert run_name(load_preset("lung_srad")) == "lung_srad"
     assert run_name(load_preset("lung_srad", profile="small", overrides=["reading=code"])) == "lung_srad-code-small"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "default", "name"),
+    [("official", "official", "lung_srad"), ("fold-1", "official", "lung_srad-fold-1"), ("", "", "lung_srad")],
+)
+def test_a_run_on_another_split_than_the_default_carries_it_in_its_name(scheme, default, name):
+    dataset = SimpleNamespace(scheme=scheme, default_scheme=default)
+    assert run_name(load_preset("lung_srad"), dataset) == name
+
+
+def test_a_run_keeps_its_split_its_hash_and_that_of_validation(finished, dataset):
+    run = finished("lung_srad", THREE)
+    split, found = run.facts()["split"], dataset.partition()
+    validation = split.pop("validation_sha256")
+    assert split == found.facts()
+    assert (split["patients"], split["shared_patients"]) == ({"train": 7, "test": 3}, [])
+    assert run.result()["split"] == {"name": "", "sha256": found.sha256}
+    held = set(run.facts()["validation_patients"])
+    sides = [(cycle, "validation" if cycle.patient in held else "fit") for cycle in dataset.cycles("train")]
+    assert validation == partition("", sides).sha256
+
+
+def test_runs_on_two_splits_do_not_overwrite_each_other(tmp_path, dataset, preset):
+    other = Table(dataset.location)
+    other.scheme = "fold-1"
+    quick = preset("dass_finetuning", "training.refit=false", "training.epochs=1")
+    first, second = (fit(quick, data, out=tmp_path) for data in (dataset, other))
+    assert (first.path.parent.name, second.path.parent.name) == (
+        "dass_finetuning-small",
+        "dass_finetuning-small-fold-1",
+    )
+    assert second.facts()["split"]["name"] == "fold-1"
 
 
 # --- determinism

@@ -6,6 +6,7 @@ import json
 import shutil
 import statistics
 
+import numpy as np
 import pytest
 import small_runs
 from typer.testing import CliRunner
@@ -13,7 +14,7 @@ from typer.testing import CliRunner
 from lung_srad.cli import app
 from lung_srad.datasets import Table
 from lung_srad.errors import ConfigError, RunError
-from lung_srad.evaluation import patient_intervals, read_predictions
+from lung_srad.evaluation import Predictions, patient_intervals, read_predictions
 from lung_srad.preset_files import ensemble_names, preset_names
 from lung_srad.runs import RunFolder
 from lung_srad.training import find_runs, results_table, run_grid
@@ -105,12 +106,18 @@ def test_the_table_gives_mean_and_deviation_over_seeds_beside_the_printed_figure
     assert any("seed3" in note for note in table.notes)
 
 
-def test_the_headline_has_an_interval_over_patients(finished):
-    headline, *others = results_table([finished()]).rows
-    run = finished()
-    expected = patient_intervals([run.headline.read_predictions(run.result()["selected_epoch"], "test")])["score"]
+def test_the_headline_has_an_interval_over_patients(finished, tmp_path):
+    shutil.copytree(finished().path, tmp_path / "seed1")
+    run = RunFolder(tmp_path / "seed1")
+    epoch = run.result()["selected_epoch"]
+    given = run.headline.read_predictions(epoch, "test")
+    drawn = np.random.default_rng(0).dirichlet(np.ones(len(given.class_names)), len(given))  # patients who differ
+    columns = [getattr(given, name) for name in given.__slots__[:-1]]
+    run.headline.write_predictions(epoch, "test", Predictions(*columns, drawn))
+    headline, *others = results_table([run]).rows
+    expected = patient_intervals([run.headline.read_predictions(epoch, "test")])["score"]
+    assert expected.low < expected.value < expected.high
     assert headline.score.interval == (expected.low, expected.high)
-    assert headline.sp.interval is not None
     assert all(row.score.interval is None for row in others)
 
 
@@ -174,7 +181,8 @@ def test_a_run_on_real_recordings_is_not_stamped(finished):
 def test_printed_figures_stand_beside_icbhi_only(finished):
     table = results_table([finished()])
     assert not any("printed" in row.rule for row in table.rows)
-    assert table.notes == ()
+    (note,) = table.notes
+    assert note.startswith("Split as given: no patient on two sides; sha256 ")
 
 
 def test_a_damaged_run_is_left_out_with_a_note(finished, tmp_path):
@@ -232,9 +240,16 @@ def test_train_table_and_evaluate_from_the_shell(train, workplace, tmp_path, mon
     assert RUN.invoke(app, ["table", str(tmp_path / "runs"), f"--csv={target}"]).stdout == done.stdout
     rows = list(csv.DictReader(io.StringIO(target.read_text())))
     assert {row["seeds"] for row in rows if row["epoch"] == "last epoch"} == {"2"}
+    assert {row["split_sha256"] for row in rows} == {Table(workplace / "corpus" / "table.csv").partition().sha256}
+    assert "split as given: train 7 patients, 28 cycles, test 3 patients, 12 cycles; disjoint" in done.stderr
     run, data = tmp_path / "runs" / "lung_srad-small" / "seed1", workplace / "corpus" / "table.csv"
-    judged = RUN.invoke(app, ["evaluate", str(run), f"--data=table:{data}", f"--out={tmp_path / 'p.csv'}"])
+    places = [f"--out={tmp_path / 'p.csv'}", f"--report={tmp_path / 'external'}"]
+    judged = RUN.invoke(app, ["evaluate", str(run), f"--data=table:{data}", *places])
     assert judged.exit_code == 0, judged.stderr
+    assert "**Confusion matrix, counts**" in judged.stdout
+    assert "**By device, in per cent**" in judged.stdout
+    assert "classes of run and data, matched by name: normal, crackle, wheeze" in judged.stderr
+    assert (tmp_path / "external" / "report.html").is_file()
     monkeypatch.chdir(tmp_path)
     (tmp_path / "predictions_test.csv").touch()
     kept = RUN.invoke(app, ["evaluate", str(run), f"--data=table:{data}"])

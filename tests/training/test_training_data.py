@@ -1,10 +1,12 @@
 """The batches of an epoch: the same however often it is started, and shared out among processes."""
 
+from dataclasses import replace
+
 import pytest
 import small_runs
 import torch
 
-from lung_srad.errors import ConfigError
+from lung_srad.errors import ConfigError, DataError
 from lung_srad.runs import build_model
 from lung_srad.training.data import cache_folder, open_corpus
 from lung_srad.training.distributed import World
@@ -24,6 +26,19 @@ def epoch(corpus, preset, part="train", seed=1, number=1, world=ONE, skip=0):
 
 def names(batches):
     return [batch.cycle_id for batch in batches]
+
+
+def test_parts_are_checked_to_share_no_patient(corpus, dataset, monkeypatch):
+    assert corpus.partition() == dataset.partition()
+    assert corpus.validation().shared == ()
+    assert set(corpus.validation().cycles) == {"fit", "validation"}
+    monkeypatch.setattr(type(dataset), "keeps_patients_apart", True)
+    mixed = replace(corpus, parts={**corpus.parts, "test": [*corpus.parts["test"], corpus.parts["fit"][0]]})
+    with pytest.raises(DataError, match="in more than one of train, test"):
+        mixed.partition()
+    mixed = replace(corpus, parts={**corpus.parts, "validation": corpus.parts["fit"]})
+    with pytest.raises(DataError, match="in more than one of fit, validation"):
+        mixed.validation()
 
 
 def test_an_epoch_takes_whole_batches_of_all_cycles_at_random(corpus, preset):

@@ -9,8 +9,8 @@ from lung_srad.analysis.figures import (
     learning_curves,
     recording_figure,
     spectrogram,
-    svg,
 )
+from lung_srad.drawing import svg
 
 __all__ = [
     "CLASS_COLOURS",

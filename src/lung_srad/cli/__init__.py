@@ -17,6 +17,7 @@ from lung_srad.cli.data import check, simulate
 from lung_srad.cli.demo import demo
 from lung_srad.cli.machine import doctor
 from lung_srad.cli.recordings import classify
+from lung_srad.cli.reports import compare, report
 from lung_srad.cli.runs import evaluate, train
 from lung_srad.cli.tables import presets, table
 from lung_srad.errors import LungSradError
@@ -27,10 +28,12 @@ __all__ = ["app", "main"]
 VERBS: dict[str, Callable[..., None]] = {
     "check": check,
     "classify": classify,
+    "compare": compare,
     "demo": demo,
     "doctor": doctor,
     "evaluate": evaluate,
     "presets": presets,
+    "report": report,
     "simulate": simulate,
     "table": table,
     "train": train,

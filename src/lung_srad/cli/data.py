@@ -5,12 +5,14 @@ from typing import Annotated
 
 import typer
 
+from lung_srad.cli.runs import Split
+
 
 def check(
     source: Annotated[
         str, typer.Argument(metavar="PATH", help="A folder or CSV; icbhi:PATH, sprsound:PATH or table:PATH says which.")
     ],
-    split: Annotated[str | None, typer.Option(help="official, official-clean or fold-0 to fold-4.")] = None,
+    split: Split = None,
     split_file: Annotated[
         str | None, typer.Option(metavar="FILE", help="official_split.txt, where it lies elsewhere.")
     ] = None,

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from lung_srad.training import Outcome
 
 Data = Annotated[str, typer.Option(metavar="KIND:PATH", help="icbhi:FOLDER, sprsound:FOLDER or table:FILE.csv")]
-Split = Annotated[str | None, typer.Option(help="official, official-clean or fold-0 to fold-4 (docs/data.md).")]
+Split = Annotated[
+    str | None, typer.Option(help="official, official-clean, fold-0 to fold-4, lodo-DEVICE (docs/data.md).")
+]
 Profile = Annotated[str | None, typer.Option(help="A shipped set of overrides: small (CPUs, from scratch), demo.")]
 Reading = Annotated[
     str | None, typer.Option(help="paper or code (the public pre-release), for systems that have both.")
@@ -77,6 +79,8 @@ def train(
     chosen = [load_preset(name, profile=profile, overrides=overridden) for name in _members(names)]
     require_start(chosen, start)
     dataset, wanted = open_dataset(data, split=split), numbers(seeds)
+    if leads():
+        typer.echo(str(dataset.partition()), err=True)
     ended = run_all(chosen, wanted, dataset, out=out, start=start, resume=resume, threads=threads)
     if finished := [outcome.folder for outcome in ended if outcome.folder.finished]:
         show(results_table(finished))
@@ -144,10 +148,13 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option(metavar="CSV", help="Where the predictions go; by default ./predictions_PART.csv.")
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Also write the whole report there, as report.html and .md.")
+    ] = None,
 ) -> None:
-    """Predicts one part of some data with a run's weights; prints scores where labels are known.
+    """Predicts one part of some data with a run's weights; prints scores where labels are known, also on other corpora.
 
-    Example: lung-srad evaluate runs/lung_srad/seed1 --data table:my_recordings.csv --part all
+    Example: lung-srad evaluate runs/lung_srad/seed1 --data sprsound:BioCAS2022 --part all --report external
     """
     from lung_srad.cli.screen import show, work
     from lung_srad.datasets import open_dataset
@@ -160,12 +167,35 @@ def evaluate(
     if out is None and target.exists():
         raise RunError(message(target, "is there already", "a new file", "name one with --out"))
     dataset = open_dataset(data, split=split)
-    with work() as report:
-        predictions = predict(run, dataset, split=part, report=report)
+    with work() as doing:
+        predictions = predict(run, dataset, split=part, report=doing)
     write_predictions(target, predictions)
+    typer.echo(f"classes of run and data, matched by name: {', '.join(predictions.class_names)}", err=True)
     if (predictions.label >= 0).any():
-        show(_scored(RunFolder(run), predictions, dataset.synthetic, f"{data}, {part}, in per cent"))
+        scored = _scored(RunFolder(run), predictions, dataset.synthetic, f"{data}, {part}, in per cent")
+        show(scored)
+        _by_group(RunFolder(run), predictions, dataset, report)
     typer.echo(f"{len(predictions)} predictions in {target}", err=True)
+
+
+def _by_group(run: "RunFolder", predictions: "Predictions", dataset: "Dataset", out: Path | None) -> None:
+    """Prints counts by class and scores by group, and writes the report if one is asked for."""
+    from lung_srad.cli.screen import show
+    from lung_srad.errors import DataError
+    from lung_srad.reports import external_source, make_case, make_report, tables, write_report
+
+    source = external_source(run, predictions, dataset)
+    try:
+        case = make_case(source, facts=dataset.patient_facts())
+    except DataError as error:  # one patient, or none that is known: there are counts, but no intervals
+        typer.echo(f"no report by group: {error}", err=True)
+        return
+    for sheet in tables(case)[:2]:  # by class and by device; the other groups are in the report
+        typer.echo()
+        show(sheet)
+    if out is not None:
+        for path in write_report(make_report(case), case, out):
+            typer.echo(f"{path}", err=True)
 
 
 def _scored(run: "RunFolder", predictions: "Predictions", synthetic: bool, title: str) -> "Table":

@@ -12,6 +12,7 @@ from lung_srad.datasets.cache import FeatureCache
 from lung_srad.datasets.contract import Cycle, Dataset, Scan
 from lung_srad.datasets.cycles import CycleDataset, Item
 from lung_srad.datasets.icbhi import ICBHI
+from lung_srad.datasets.partitions import Partition, partition
 from lung_srad.datasets.prompts import Prompt, Prompted, prompt_index
 from lung_srad.datasets.report import Count, Defect, Entry, Leak, Report, report_text
 from lung_srad.datasets.seeds import derive_seed
@@ -36,6 +37,7 @@ __all__ = [
     "FeatureCache",
     "Item",
     "Leak",
+    "Partition",
     "Prompt",
     "Prompted",
     "Report",
@@ -47,6 +49,7 @@ __all__ = [
     "Validation",
     "derive_seed",
     "open_dataset",
+    "partition",
     "prompt_index",
     "read_truth",
     "report_text",

@@ -7,9 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lung_srad.datasets.checks import Progress, audio_findings
+from lung_srad.datasets.partitions import Partition, partition
 from lung_srad.datasets.report import Defect, Entry, Report, tally
 from lung_srad.errors import DataError, message, nearest
 from lung_srad.files import sha256
+
+_AGES = ((2, "under 2"), (6, "2 to 5"), (18, "6 to 17"), (65, "18 to 64"))  # up to how many years, name
+_OLDEST = "65 and over"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,8 @@ class Dataset(ABC):
         normal: the index of the normal class.
         splits: the words that :meth:`cycles` understands.
         scheme: which of several ways the corpus is split, ``"official"``; "" where there is one way only.
+        default_scheme: the one that is taken where none is named; runs on it carry no split in their name.
+        keeps_patients_apart: the scheme promises that no patient is on two sides; :meth:`partition` holds it to that.
         synthetic: the recordings are simulated; runs, tables and reports say so.
     """
 
@@ -72,6 +78,8 @@ class Dataset(ABC):
     normal: int
     splits: tuple[str, ...]
     scheme: str = ""
+    default_scheme: str = ""
+    keeps_patients_apart: bool = False
     synthetic: bool = False
 
     @abstractmethod
@@ -114,6 +122,27 @@ class Dataset(ABC):
             notices += more_notices
         return tally(self, found, defects, notices)
 
+    def partition(self) -> Partition:
+        """Returns who is on which side, with the hash that names the split.
+
+        Raises:
+            DataError: as :meth:`cycles`, or a patient is on two sides of a split that promises otherwise.
+        """
+        found = partition(self.scheme, ((cycle, cycle.split) for cycle in self.cycles()))
+        return found.require_disjoint(self.location) if self.keeps_patients_apart else found
+
+    def patient_facts(self) -> dict[str, dict[str, str]]:
+        """Returns patient -> fact -> group, as subgroups are made of: age group and sex, where they are known.
+
+        Raises:
+            DataError: as :meth:`cycles`.
+        """
+        found: dict[str, dict[str, str]] = {}
+        for cycle in self.cycles():
+            known = {"age group": age_group(cycle.age), "sex": cycle.sex}
+            found.setdefault(cycle.patient, {fact: group for fact, group in known.items() if group})
+        return found
+
     def fingerprint(self) -> str:
         """Returns a SHA-256 over ids, times, labels, splits and audio: it changes with any of them.
 
@@ -128,6 +157,13 @@ class Dataset(ABC):
             identity = (cycle.id, cycle.start, cycle.end, cycle.label, cycle.patient, cycle.split)
             digest.update(repr((*identity, contents[cycle.path])).encode())
         return digest.hexdigest()
+
+
+def age_group(years: float | None) -> str:
+    """Returns the group of an age in years, "" where it is not known."""
+    if years is None:
+        return ""
+    return next((name for end, name in _AGES if years < end), _OLDEST)
 
 
 def content_digest(path: Path) -> str:

@@ -8,6 +8,7 @@ from lung_srad.datasets.annotations import MAX_BYTES, parse_seconds
 from lung_srad.datasets.checks import shown
 
 FILES = ("metadata.txt", "demographic_info.txt", "ICBHI_Challenge_demographic_information.txt")  # as it is passed on
+DIAGNOSES = "patient_diagnosis.txt"
 _FIELDS = (6, 7)
 _ABSENT = "NA"
 _SEXES = {"M": "M", "F": "F", _ABSENT: ""}
@@ -48,6 +49,22 @@ def find_people(folders: tuple[Path, ...], notices: list[str]) -> dict[str, Pers
         seen = f"{len(bad)} line(s) of {shown(path.name)} are not about a patient, first line {bad[0]}"
         notices.append(f"{seen}; age and sex of these patients are not known")
     return people
+
+
+def find_diagnoses(folders: tuple[Path, ...]) -> dict[str, str]:
+    """Returns patient -> diagnosis from the first list in some folders; nothing where there is none to be read.
+
+    Only subgroups are made of it, so a line that is not number and word is passed over.
+    """
+    path = next((folder / DIAGNOSES for folder in folders if (folder / DIAGNOSES).is_file()), None)
+    if path is None:
+        return {}
+    try:
+        with path.open("rb") as file:
+            lines = file.read(MAX_BYTES).decode("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return {}
+    return {words[0]: words[1] for words in map(str.split, lines) if len(words) == 2 and words[0].isdecimal()}
 
 
 def _person(fields: list[str]) -> Person | None:

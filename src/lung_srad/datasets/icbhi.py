@@ -7,8 +7,9 @@ from pathlib import Path
 from lung_srad.datasets.annotations import read_annotation
 from lung_srad.datasets.checks import audio_seconds, outside, shown
 from lung_srad.datasets.contract import Cycle, Dataset, Scan
-from lung_srad.datasets.demographics import Person, find_people
+from lung_srad.datasets.demographics import Person, find_diagnoses, find_people
 from lung_srad.datasets.icbhi_files import (
+    DEVICES,
     FOLD_FILE,
     NAME_RULE,
     SIMULATION_FILE,
@@ -21,7 +22,9 @@ from lung_srad.datasets.report import Defect, Entry
 from lung_srad.datasets.splits import read_pairs
 from lung_srad.errors import DataError, message, nearest
 
-SCHEMES = ("official", "official-clean", "fold-0", "fold-1", "fold-2", "fold-3", "fold-4")
+FOLDS = tuple(f"fold-{index}" for index in range(5))
+ONE_DEVICE_OUT = {f"lodo-{device}": device for device in DEVICES}  # scheme -> the device of the test part
+SCHEMES = ("official", "official-clean", *FOLDS, *ONE_DEVICE_OUT)
 PUBLISHED = Path(__file__).with_name("published")  # the database's own lists; many downloads lack them
 # The organisers' split file calls this recording Meditron; what they ship, and corrected copies, LittC2SE.
 _TRUE_NAMES = {"226_1b1_Pl_sc": "226_1b1_Pl_sc_LittC2SE"}
@@ -41,7 +44,9 @@ class ICBHI(Dataset):
     Args:
         root: the folder that holds ``audio_and_txt_files/``, or the folder of the recordings itself.
         split: ``official`` (as published: patients 156 and 218 are on both sides), ``official-clean`` (those
-            patients are left out of training), or ``fold-0`` to ``fold-4`` (that fold is the test part).
+            patients are left out of training), ``fold-0`` to ``fold-4`` (that fold is the test part), or
+            ``lodo-AKGC417L``, ``lodo-Meditron`` ... (what was recorded with that device is the test part; patients
+            who were, and their recordings with other devices, are left out of training).
         split_file: the official split file; by default looked for in root and beside it, else the published one.
 
     Raises:
@@ -52,6 +57,7 @@ class ICBHI(Dataset):
     class_names = ("normal", "crackle", "wheeze", "both")
     normal = 0
     splits = ("train", "test")
+    default_scheme = SCHEMES[0]
 
     def __init__(self, root: str | Path, split: str = "official", *, split_file: str | Path | None = None) -> None:
         if split not in SCHEMES:
@@ -65,6 +71,7 @@ class ICBHI(Dataset):
             raise DataError(message(split_file, "is no file", f"allowed: a copy of {SPLIT_FILE}", remedy))
         self.location = Path(root)
         self.scheme = split
+        self.keeps_patients_apart = split != "official"
         inner = self.location / "audio_and_txt_files"
         self.folder = inner if inner.is_dir() else self.location
         beside = (self.location, self.location.resolve().parent)
@@ -81,8 +88,10 @@ class ICBHI(Dataset):
         official = self._read_official(files)
         _take_official_names(files, official)
         files.people = find_people(self._places(), files.notices)
-        if self.scheme.startswith("fold"):
+        if self.scheme in FOLDS:
             listed, sides = {}, self._fold_sides(files)
+        elif self.scheme in ONE_DEVICE_OUT:
+            listed, sides = {}, _device_sides(files, ONE_DEVICE_OUT[self.scheme])
         else:
             listed = _patients_by_side(official)
             sides = self._official_sides(files, official, {who for who, n in listed.items() if len(n) > 1})
@@ -93,6 +102,14 @@ class ICBHI(Dataset):
             cycles += _cycles_of(name, sides[key], files, self.folder / f"{name.stem}.wav")
             entries.append(Entry(name.stem, name.patient, name.device, sides[key]))
         return Scan(cycles, entries, files.defects, files.notices, listed, bool(files.audio))
+
+    def patient_facts(self) -> dict[str, dict[str, str]]:
+        """Returns patient -> fact -> group: age group and sex, and the diagnosis where the database's list is there."""
+        found, diagnoses = super().patient_facts(), find_diagnoses(self._places())
+        return {
+            patient: facts | ({"diagnosis": diagnoses[patient]} if patient in diagnoses else {})
+            for patient, facts in found.items()
+        }
 
     def _read_official(self, files: Files) -> Official:
         """Returns what the split file says; the folds use it too, for the names, where it is there."""
@@ -151,6 +168,23 @@ class ICBHI(Dataset):
     def _places(self) -> tuple[Path, ...]:
         """Returns the folders where the database's text files may lie."""
         return self.location, self.folder, self.location.resolve().parent
+
+
+def _device_sides(files: Files, device: str) -> dict[str, str]:
+    """Returns key -> split where one device is the test part; its patients are in no training, whatever the device."""
+    tested = {name.patient for name in files.names.values() if name.device == device}
+    sides = {
+        key: "test" if name.device == device else "train"
+        for key, name in files.names.items()
+        if name.device == device or name.patient not in tested
+    }
+    if out := len(files.names) - len(sides):
+        text = f"left out of training: {out} recording(s) with other devices of patients who were"
+        files.notices.append(f"{text} recorded with {device}")
+    if files.names and not tested:
+        has = ", ".join(sorted({name.device for name in files.names.values()}))
+        files.notices.append(f"no recording with {device} is here (there are {has}): the test part is empty")
+    return sides
 
 
 def _take_official_names(files: Files, official: Official) -> None:

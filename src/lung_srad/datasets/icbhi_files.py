@@ -17,7 +17,7 @@ SIDE_FILES = {  # text files of the database that are no annotations
     FOLD_FILE,
     "filename_differences.txt",
     "filename_format.txt",
-    "patient_diagnosis.txt",
+    demographics.DIAGNOSES,
     *demographics.FILES,
 }
 _NAME = re.compile(rf"(([0-9]+)_[^_]+_(Tc|[APL][lr])_(?:sc|mc))_({'|'.join(DEVICES)})")

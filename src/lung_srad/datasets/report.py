@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lung_srad.datasets.partitions import Partition, partition
+
 if TYPE_CHECKING:
     from lung_srad.datasets.contract import Dataset, Scan
 
@@ -78,6 +80,7 @@ class Report:
         leaks: patients on several sides of the split, in the split file or among the recordings at hand.
         defects: everything that must be mended before the data can be used.
         notices: everything that is good to know.
+        partition: the split, its hash, and whether any patient is on two sides.
     """
 
     dataset: str
@@ -89,6 +92,7 @@ class Report:
     leaks: tuple[Leak, ...]
     defects: tuple[Defect, ...]
     notices: tuple[str, ...]
+    partition: Partition
 
     @property
     def ok(self) -> bool:
@@ -118,6 +122,10 @@ def tally(dataset: Dataset, scan: Scan, defects: Iterable[Defect], notices: Iter
 
     patients = sorted(scan.listed.keys() | {entry.patient for entry in scan.recordings})
     leaks = [Leak(patient, scan.listed.get(patient, {}), at_hand(patient)) for patient in patients]
+    split = partition(dataset.scheme, ((cycle, cycle.split) for cycle in scan.cycles))
+    if dataset.keeps_patients_apart and split.shared:
+        seen = f"patient(s) {', '.join(split.shared)} on two sides of {split.name}"
+        defects = [*defects, Defect(dataset.location.name, "split", seen, "each on one", "mend the list of the split")]
     return Report(
         dataset=dataset.name,
         location=str(dataset.location),
@@ -134,6 +142,7 @@ def tally(dataset: Dataset, scan: Scan, defects: Iterable[Defect], notices: Iter
         leaks=tuple(leak for leak in leaks if max(len(leak.listed), len(leak.at_hand)) > 1),
         defects=tuple(defects),
         notices=tuple(notices),
+        partition=split,
     )
 
 
@@ -154,6 +163,7 @@ def report_text(report: Report) -> str:
         _grid(("", *splits, "total"), overview),
         _grid(("cycles by class", *splits, "total"), classes),
         _grid(("cycles by device", *splits, "total"), devices) if len(devices) > 1 else "",
+        str(report.partition) if report.partition.cycles else "",
         _list("Patients on both sides of the split", report.leaks),
         _defects(report.defects),
         _list("Good to know", report.notices),

@@ -43,8 +43,9 @@ class SPRSound(Dataset):
     class_names = ("normal", "crackle", "wheeze", "both")
     normal = 0
     splits = ("train", "test")
+    default_scheme = FOLDS[0]
 
-    def __init__(self, root: str | Path, split: str = FOLDS[0]) -> None:
+    def __init__(self, root: str | Path, split: str = default_scheme) -> None:
         if split not in SCHEMES:
             allowed = f"allowed: one of {', '.join(SCHEMES)}"
             raise DataError(message("split", f"{split!r} is unknown", allowed, nearest(split, SCHEMES)))
@@ -53,6 +54,7 @@ class SPRSound(Dataset):
             raise DataError(message(root, "is no folder", "allowed: the folder of the database", remedy))
         self.location = Path(root)
         self.scheme = split
+        self.keeps_patients_apart = SCHEMES[split][0] != "official"
 
     def record_labels(self) -> dict[str, str]:
         """Returns recording -> record label: Normal, CAS, DAS, CAS & DAS or Poor Quality; "" where there is none."""

@@ -7,7 +7,8 @@ or to run a script.
 
 import base64
 import html
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 
@@ -24,6 +25,7 @@ _COLUMNS = {  # of a table of results: field of a row, heading
     "se2": "2-class Se",
     "balanced_accuracy": "balanced accuracy",
 }
+_WITH_INTERVAL = re.compile(r"([-\d][^()]*) \((.+ to .+)\)")
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
@@ -128,15 +130,27 @@ def results(table: Table) -> Html:
     return join([_grid(table.heading, head, rows), notes])
 
 
-def sheet(content: Sheet) -> Html:
-    """Returns rows of text, words on the left and figures on the right, and the remarks below."""
+def sheet(content: Sheet, *, quiet: Collection[int] = ()) -> Html:
+    """Returns rows of text, words on the left, figures on the right, remarks below; ``quiet`` rows are grey."""
     rows = []
-    for first, *cells in content.cells:
+    for row, (first, *cells) in enumerate(content.cells):
+        grey = ' class="quiet"' if row in quiet else ""
         marks = ["" if place < content.texts else ' class="number"' for place in range(1, len(cells) + 1)]
-        each = "".join(f"<td{mark}>{text(cell)}</td>" for mark, cell in zip(marks, cells, strict=True))
-        rows.append(f'<tr><th scope="row">{text(first)}</th>{each}</tr>')
+        each = "".join(f"<td{mark}>{_two_lines(cell)}</td>" for mark, cell in zip(marks, cells, strict=True))
+        rows.append(f'<tr{grey}><th scope="row">{text(first)}</th>{each}</tr>')
     notes = join(paragraph(note, kind="note") for note in content.remarks)
-    return join([_grid(content.heading, content.header, rows), notes])
+    return join([_grid(content.heading, content.header, rows, texts=content.texts), notes])
+
+
+def _two_lines(cell: str) -> Html:
+    """Returns a cell, the interval in brackets behind a figure below it: ``79.5 (76.0 to 83.1)``."""
+    match = _WITH_INTERVAL.fullmatch(cell)
+    return Html(f"{text(match[1])}<small>{text(match[2])}</small>") if match else text(cell)
+
+
+def count(number: float) -> str:
+    """Returns a number of cycles: whole, or with one decimal where it is a mean over seeds."""
+    return f"{number:,.0f}" if float(number).is_integer() else f"{number:,.1f}"
 
 
 def _result(row: Row) -> str:
@@ -159,7 +173,8 @@ def confusion(counts: NDArray, class_names: Sequence[str], *, caption: str) -> H
     """Returns a confusion matrix: true classes by row, answers by column, each cell with its share of the row.
 
     Shape:
-        counts: (classes, classes + 1); the last column is "no answer" and is left out where it is empty.
+        counts: (classes, classes + 1), means over several seeds; the last column is "no answer" and is left out where
+            it is empty.
     """
     silent = bool(counts[:, -1].any())
     columns = (*class_names, "no answer") if silent else tuple(class_names)
@@ -167,21 +182,22 @@ def confusion(counts: NDArray, class_names: Sequence[str], *, caption: str) -> H
     for index, name in enumerate(class_names):
         size = counts[index].sum()
         cells = [
-            _share(int(count), count / size if size else 0.0, right=index == column)
-            for column, count in enumerate(counts[index, : len(columns)])
+            _share(number, number / size if size else 0.0, right=index == column)
+            for column, number in enumerate(counts[index, : len(columns)])
         ]
-        rows.append(f'<tr><th scope="row">{text(name)}</th>{"".join(cells)}<td class="number">{size}</td></tr>')
-    return _grid(caption, ("true ↓", *columns, "all"), rows, kind="confusion")
+        rows.append(f'<tr><th scope="row">{text(name)}</th>{"".join(cells)}<td class="number">{count(size)}</td></tr>')
+    return _grid(caption, ("true ↓", *columns, "all"), rows, kind="confusion", texts=1)
 
 
-def _share(count: int, share: float, *, right: bool) -> str:
+def _share(number: float, share: float, *, right: bool) -> str:
     mark = "number right" if right else "number"
-    return f'<td class="{mark}" style="--share: {share:.3f}">{count}<small>{100 * share:.0f} %</small></td>'
+    return f'<td class="{mark}" style="--share: {share:.3f}">{count(number)}<small>{100 * share:.0f} %</small></td>'
 
 
-def _grid(caption: str, head: Sequence[str], rows: Sequence[str], *, kind: str = "results") -> Html:
-    """Returns a table that scrolls by itself where it is wider than the screen."""
-    headings = "".join(f'<th scope="col">{text(word)}</th>' for word in head)
+def _grid(caption: str, head: Sequence[str], rows: Sequence[str], *, kind: str = "results", texts: int = 2) -> Html:
+    """Returns a table that scrolls by itself where it is wider than the screen; ``texts`` columns hold words."""
+    marks = ["" if place < texts else ' class="number"' for place in range(len(head))]
+    headings = "".join(f'<th scope="col"{mark}>{text(word)}</th>' for mark, word in zip(marks, head, strict=True))
     return Html(
         f'<p class="caption">{text(caption)}</p><div class="wide" role="region" aria-label="{text(caption)}" '
         f'tabindex="0"><table class="{kind}" aria-label="{text(caption)}"><thead><tr>{headings}</tr></thead>'

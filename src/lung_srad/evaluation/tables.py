@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lung_srad.errors import DataError, message
+from lung_srad.evaluation.intervals import Estimate
 from lung_srad.evaluation.metrics import Scores
-from lung_srad.evaluation.patients import Estimate
 from lung_srad.evaluation.sheet import Sheet
 
 SYNTHETIC = "SYNTHETIC"  # the stamp on everything that comes from simulated recordings
@@ -57,6 +57,7 @@ class Row:
         cycles: number of training cycles.
         seeds: number of seeds behind mean and deviation.
         synthetic: the figures come from simulated recordings; the row says so wherever it is shown.
+        split: name and hash of the split; "" where it has none or is not known.
     """
 
     system: str
@@ -70,6 +71,7 @@ class Row:
     score2: Figure | None = None
     balanced_accuracy: Figure | None = None
     synthetic: bool = False
+    split: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +123,11 @@ class Table:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         columns = [f"{field}{part}" for field in _FIGURES for part in ("", "_std", "_low", "_high")]
-        writer.writerow(["system", "epoch", "data", "training_cycles", "seeds", *columns])
+        writer.writerow(["system", "epoch", "data", "split", "split_sha256", "training_cycles", "seeds", *columns])
         for row in self.rows:
             numbers = [number for field in _FIGURES for number in _numbers(getattr(row, field))]
             data = SYNTHETIC if row.synthetic else ""
-            writer.writerow([row.system, row.rule, data, row.cycles, row.seeds, *numbers])
+            writer.writerow([row.system, row.rule, data, *row.split, row.cycles, row.seeds, *numbers])
         return text.getvalue()
 
 
@@ -137,6 +139,7 @@ def measured(
     cycles: int | None = None,
     intervals: Mapping[str, Estimate] | None = None,
     synthetic: bool = False,
+    split: tuple[str, str] = ("", ""),
 ) -> Row:
     """Returns the row of one system: mean and sample deviation over its seeds.
 
@@ -147,6 +150,7 @@ def measured(
         cycles: number of training cycles.
         intervals: of the figures, over patients.
         synthetic: whether the recordings are simulated.
+        split: its name and hash.
 
     Raises:
         DataError: no seed.
@@ -154,9 +158,10 @@ def measured(
     if not scores:
         raise DataError(message(system, "no finished seed", "one or more", "train it first, or leave the row out"))
     figures = {field: figure([getattr(s, field) for s in scores]) for field in _FIGURES}
-    for field, estimate in (intervals or {}).items():
+    known = {field: each for field, each in (intervals or {}).items() if each.low is not None}
+    for field, estimate in known.items():
         figures[field] = replace(figures[field], interval=(estimate.low, estimate.high))
-    return Row(system=system, rule=rule, cycles=cycles, seeds=len(scores), synthetic=synthetic, **figures)
+    return Row(system=system, rule=rule, cycles=cycles, seeds=len(scores), synthetic=synthetic, split=split, **figures)
 
 
 def printed(

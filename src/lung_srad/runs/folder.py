@@ -2,6 +2,7 @@
 
 runs/lung_srad/seed1/
   config.toml  provenance.json      the resolved preset; versions, data, weights, command
+  patients.csv                      age group, sex, diagnosis of each patient, where the corpus tells: for subgroups
   select/                           run A: trained without the validation patients
     log.jsonl  timing.jsonl         one line per step and epoch; wall-clock times apart
     checkpoint.safetensors          everything that is needed to continue
@@ -104,6 +105,11 @@ class RunFolder:
     def weights(self) -> Path:
         """The headline's weights."""
         return self.path / "weights.safetensors"
+
+    @property
+    def patients(self) -> Path:
+        """What the corpus tells of its patients, see :func:`lung_srad.evaluation.read_facts`."""
+        return self.path / "patients.csv"
 
     @property
     def finished(self) -> bool:

@@ -19,10 +19,12 @@ from lung_srad.datasets import (
     CycleDataset,
     Dataset,
     FeatureCache,
+    Partition,
     Prompt,
     Prompted,
     SecondView,
     derive_seed,
+    partition,
     validation_patients,
 )
 from lung_srad.errors import ConfigError, DataError, message
@@ -76,6 +78,25 @@ class Corpus:
         digest = hashlib.sha256(repr(sorted(numbers.items())).encode()).hexdigest()
         unknown = Counter(part for number in numbers.values() for part in unknown_parts(number))
         return {"sentences": {"sha256": digest, "unknown": dict(sorted(unknown.items()))}}
+
+    def partition(self) -> Partition:
+        """Returns who trains and who is tested, as :meth:`Dataset.partition` does for the same corpus.
+
+        Raises:
+            DataError: a patient is on both sides of a split that promises otherwise.
+        """
+        sides = [(cycle, part) for part in ("train", "test") for cycle in self.parts[part]]
+        found = partition(self.dataset.scheme, sides)
+        return found.require_disjoint(self.dataset.location) if self.dataset.keeps_patients_apart else found
+
+    def validation(self) -> Partition:
+        """Returns who trains in run A and who chooses its epoch.
+
+        Raises:
+            DataError: a patient is among both.
+        """
+        sides = [(cycle, part) for part in ("fit", "validation") for cycle in self.parts[part]]
+        return partition("validation", sides).require_disjoint(self.dataset.location)
 
     @property
     def devices(self) -> list[str]:
@@ -162,7 +183,11 @@ def open_corpus(
         seen = f"{len(dataset.class_names)} class ({', '.join(dataset.class_names)})"
         raise DataError(message(dataset.location, seen, "two or more classes", "label cycles of another class"))
     chosen = validation_patients(
-        train, fraction=preset.training.validation_fraction, seed=seed, class_names=dataset.class_names
+        train,
+        fraction=preset.training.validation_fraction,
+        seed=seed,
+        class_names=dataset.class_names,
+        tested={cycle.patient for cycle in test},
     )
     if not chosen.patients:
         allowed, remedy = "at least two: one to train on, one to choose the epoch", "add recordings of other patients"
@@ -180,7 +205,9 @@ def open_corpus(
         seen = f"cycle {found.id} ({found.start:g}-{found.end:g} s) is silent, {len(silent)} in all"
         remedy = "remove it, or leave silence out with --set training.silent=skip"
         raise DataError(message(found.path, seen, "a log-mel standard deviation of at least 1e-4", remedy))
-    return Corpus(dataset, parts, frozenset(silent), chosen.unmet, cache, frontend, prompt)
+    corpus = Corpus(dataset, parts, frozenset(silent), chosen.unmet, cache, frontend, prompt)
+    corpus.partition(), corpus.validation()  # both refuse what they find on two sides
+    return corpus
 
 
 def _cycles(dataset: Dataset, part: str) -> list[Cycle]:

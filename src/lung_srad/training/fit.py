@@ -13,7 +13,7 @@ import torch
 from lung_srad.config import Preset, load_preset, settings
 from lung_srad.datasets import Dataset, derive_seed, open_dataset
 from lung_srad.errors import RunError, message
-from lung_srad.evaluation import select
+from lung_srad.evaluation import select, write_facts
 from lung_srad.files import replacing
 from lung_srad.models import Classifier
 from lung_srad.runs import (
@@ -45,7 +45,7 @@ def fit(
     resume: bool = False,
     report: Report | None = None,
 ) -> RunFolder:
-    """Trains one system with one seed and returns its run folder, ``out/<system>/seed<seed>``.
+    """Trains one system with one seed and returns its run folder, ``out/<system>/seed<seed>``, see :func:`run_name`.
 
     Run A trains without the validation patients; its best validation epoch is e*. Run B trains on all training
     patients and reports epoch e* (``training.refit = false`` leaves it out). A run that was cut off is continued
@@ -67,7 +67,7 @@ def fit(
     preset = preset if isinstance(preset, Preset) else load_preset(preset)
     check_preset(preset)
     dataset = build_dataset(preset, open_dataset(dataset))
-    folder = RunFolder(Path(out) / run_name(preset) / f"seed{seed}")
+    folder = RunFolder(Path(out) / run_name(preset, dataset) / f"seed{seed}")
     start_from = starting_point(start_from, preset.backbone.name)
     try:
         with written(folder.path), join() as world, ExitStack() as held:
@@ -102,9 +102,10 @@ def written(path: Path) -> Iterator[None]:
         raise RunError(message(where, seen, "a folder with room and the right to write", remedy)) from error
 
 
-def run_name(preset: Preset) -> str:
-    """Returns the folder name of a system: its preset, then reading and profile where they are not the default."""
-    parts = [preset.name, "code" if preset.reading == "code" else "", preset.profile or ""]
+def run_name(preset: Preset, dataset: Dataset | None = None) -> str:
+    """Returns the folder name of a system: its preset, then reading, profile and split where not the default."""
+    split = "" if dataset is None or dataset.scheme == dataset.default_scheme else dataset.scheme
+    parts = [preset.name, "code" if preset.reading == "code" else "", preset.profile or "", split]
     return "-".join(part for part in parts if part)
 
 
@@ -233,7 +234,11 @@ class _Run:
             _require_same(self.folder, self.preset, facts)
         else:
             started = str(self.start_from) if self.start_from else None
-            self.folder.write_config(self.preset, provenance(**facts, start_from=started))
+            # not among the facts that are compared: the fingerprint of the data has it, and older runs lack it
+            split = corpus.partition().facts() | {"validation_sha256": corpus.validation().sha256}
+            if any((known := self.dataset.patient_facts()).values()):
+                write_facts(self.folder.patients, known)
+            self.folder.write_config(self.preset, provenance(**facts, split=split, start_from=started))
 
     def _write_result(self, corpus: Corpus, first: Phase, final: Phase, chosen: int) -> None:
         """Writes the scores of the four rules; from here on the run is finished."""
@@ -244,6 +249,7 @@ class _Run:
             "selected_by": "last epoch (no Score on validation)" if first.best_epoch is None else "validation",
             "headline": final.folder.path.name,
             "train_cycles": len(corpus.audible(final.part)),
+            "split": {"name": self.dataset.scheme, "sha256": corpus.partition().sha256},
             "rules": [asdict(choice) for choice in select(validation, final.scores["test"])],
             "validation": asdict(validation[chosen - 1]),
             "train_last_epoch": asdict(final.scores[final.part][-1]),

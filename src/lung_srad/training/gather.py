@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lung_srad.config import Preset, settings
+from lung_srad.datasets import DATASETS
 from lung_srad.errors import LungSradError, RunError, message
 from lung_srad.evaluation import Scores
 from lung_srad.runs import RunFolder
@@ -56,6 +57,17 @@ class Group:
         """Whether printed figures may stand beside it: ICBHI itself, official split."""
         data = self.facts["data"]
         return not self.synthetic and (data["name"], data.get("split", "official")) == ("icbhi", "official")
+
+    @property
+    def split(self) -> dict[str, Any]:
+        """The split's name and hash, and the patients on both sides; of the name alone for runs that kept no more."""
+        return self.facts.get("split") or {"name": self.facts["data"].get("split", "")}
+
+    @property
+    def other_split(self) -> str:
+        """The split's name where it is not the one that the corpus is split by unless asked."""
+        corpus, name = DATASETS.get(self.facts["data"]["name"]), self.split["name"]
+        return "" if corpus is None or name == corpus.default_scheme else name
 
     @property
     def train_cycles(self) -> int:

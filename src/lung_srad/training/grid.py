@@ -45,7 +45,7 @@ def run_grid(
     Raises:
         ConfigError: two presets would write into the same folder.
     """
-    names = [run_name(preset) for preset in presets]
+    names = [run_name(preset, dataset) for preset in presets]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         text = message(
             "presets", f"{', '.join(twice)} twice", "each once", "give each a name of its own, or another --out"

@@ -34,6 +34,7 @@ def results_table(runs: Sequence[RunFolder]) -> Table:
             rows.append(printed_row(group.preset.title, group.preset.printed))
         rows += _ensembles(group, notes)
         notes += _notes(group)
+    notes += _splits(groups)
     if unfinished := [str(run.path) for run in runs if not run.finished]:
         notes.append(f"Not finished and left out: {', '.join(unfinished)}.")
     return Table(tuple(rows), title=TITLE, notes=tuple(dict.fromkeys(notes)))
@@ -66,17 +67,24 @@ def _order(group: Group) -> tuple[bool, float, str]:
 
 def _rows(group: Group, notes: list[str]) -> list[Row]:
     """Returns one row per rule, the headline first and with its intervals over patients."""
-    name, rules = _name(group), group.scores()
+    name, rules = group_name(group), group.scores()
     known = len(rules.get(VALIDATION, [])) == len(group.runs)
     intervals = {VALIDATION: _intervals(name, group, notes)} if known else {}
-    shared = {"cycles": group.train_cycles, "synthetic": group.synthetic}
+    shared = {"cycles": group.train_cycles, "synthetic": group.synthetic, "split": split_words(group)}
     return [
         measured(name, scores, rule=rule, intervals=intervals.get(rule), **shared) for rule, scores in rules.items()
     ]
 
 
-def _name(group: Group) -> str:
+def split_words(group: Group) -> tuple[str, str]:
+    """Returns the split's name and its hash, "" where it is not known."""
+    return group.split["name"], group.split.get("sha256", "")
+
+
+def group_name(group: Group) -> str:
+    """Returns a system's title, with what its runs are beside the system as it ships."""
     extra = changed(group.preset, group.facts["start"])
+    extra += [f"split {group.other_split}"] if group.other_split else []
     return f"{group.preset.title} ({', '.join(extra)})" if extra else group.preset.title
 
 
@@ -84,7 +92,7 @@ def _ensembles(group: Group, notes: list[str]) -> list[Row]:
     """Returns the rows of the ensembles that a system's seeds are members of."""
     rows: list[Row] = []
     for ensemble in ensembles_of(group):
-        name = ensemble_title(ensemble, len(group.runs)) + _name(group).removeprefix(group.preset.title)
+        name = ensemble_title(ensemble, len(group.runs)) + group_name(group).removeprefix(group.preset.title)
         rows += ensemble_rows(name, group, notes).values()
         if group.comparable:
             title = ensemble_title(ensemble, ensemble.size)
@@ -103,6 +111,17 @@ def _notes(group: Group) -> list[str]:
     if printed and group.comparable:
         notes += [f"{title}: {note}" for note in (printed.note, printed.two_class_note) if note]
     return notes
+
+
+def _splits(groups: Sequence[Group]) -> list[str]:
+    """Returns each split with its hash, and who is on both sides of it; nothing of runs that did not keep it."""
+    found = []
+    for split in (group.split for group in groups):
+        if "sha256" in split:
+            who = ", ".join(split["shared_patients"])
+            verdict = f"patients {who} on both sides" if who else "no patient on two sides"
+            found.append(f"Split {split['name'] or 'as given'}: {verdict}; sha256 {split['sha256'][:12]}.")
+    return found
 
 
 def _headline(run: RunFolder) -> dict[str, Any] | None:
