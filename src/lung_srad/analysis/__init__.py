@@ -7,19 +7,56 @@ from lung_srad.analysis.figures import (
     Mark,
     Span,
     learning_curves,
+    png,
     recording_figure,
     spectrogram,
     svg,
 )
+from lung_srad.analysis.recordings import choose_cycles, choose_recordings
+from lung_srad.analysis.smoothing_spectra import Smoothed, smoothed_blocks, smoothed_responses, smoothing_figure
+from lung_srad.analysis.spectra import (
+    AUTHORS_BINS,
+    LayerSpectrum,
+    NetworkSpectrum,
+    authors_response,
+    layer_spectrum,
+    network_spectrum,
+    place_name,
+    spectra_csv,
+)
+from lung_srad.analysis.spectrum_figures import layers_figure, network_map, shown_places
+from lung_srad.analysis.suggestion import SCORES, LayerScore, Suggestion, suggest
 
 __all__ = [
+    "AUTHORS_BINS",
     "CLASS_COLOURS",
+    "SCORES",
     "Curve",
     "Lane",
+    "LayerScore",
+    "LayerSpectrum",
     "Mark",
+    "NetworkSpectrum",
+    "Smoothed",
     "Span",
+    "Suggestion",
+    "authors_response",
+    "choose_cycles",
+    "choose_recordings",
+    "layer_spectrum",
+    "layers_figure",
     "learning_curves",
+    "network_map",
+    "network_spectrum",
+    "place_name",
+    "png",
     "recording_figure",
+    "shown_places",
+    "smoothed_blocks",
+    "smoothed_responses",
+    "smoothing_figure",
+    "spectra_csv",
     "spectrogram",
+    "suggest",
     "svg",
 ]

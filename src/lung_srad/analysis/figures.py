@@ -22,13 +22,13 @@ from lung_srad.audio import resample
 
 CLASS_COLOURS = ("#a9b0b8", "#56b4e9", "#e69f00", "#d69ac0")  # normal, crackle, wheeze, both; black text reads on all
 SYSTEM_COLOURS = ("#2a8fce", "#e0662a", "#1aa179", "#b06a9b")
-SYSTEM_STYLES = ("o-", "s--", "^-.", "D:")
+SYSTEMSTYLES = ("o-", "s--", "^-.", "D:")
 TOP_HERTZ = 2000  # breath, crackles and wheezes lie below
 
-_INK, _LIGHT, _DARK = "#010203", "#1b1f24", "#e7eaee"  # the first stands for one of the others
+INK, _LIGHT, _DARK = "#010203", "#1b1f24", "#e7eaee"  # the first stands for one of the others
 _WINDOW, _HOP, _FLOOR_DB = 256, 96, 50.0  # samples at 4 kHz: 64 ms and 24 ms
 _INCHES, _INCHES_PER_LETTER = 7.6, 0.065  # width of a time axis, and of a letter on it
-_STYLE = {
+STYLE = {
     "font.family": "sans-serif",
     "font.size": 9.0,
     "axes.titlesize": 9.5,
@@ -40,7 +40,7 @@ _STYLE = {
     "legend.frameon": False,
     "svg.fonttype": "none",
     "svg.hashsalt": "lung_srad",
-    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), _INK),
+    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK),
 }
 
 
@@ -87,28 +87,36 @@ class Lane:
 def svg(figure: Figure) -> str:
     """Returns a drawing of this module as SVG; ink is dark on a light page and light on a dark one."""
     file = io.StringIO()
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None}, dpi=100)
     scheme = f":root{{--ink:{_LIGHT}}}@media(prefers-color-scheme:dark){{:root{{--ink:{_DARK}}}}}"
-    drawing = file.getvalue().replace(_INK, "var(--ink)")
+    drawing = file.getvalue().replace(INK, "var(--ink)")
     return drawing.replace("<defs>", f"<style>{scheme}</style>\n <defs>", 1)
+
+
+def png(figure: Figure) -> bytes:
+    """Returns a drawing of this module as PNG, dark ink on white, so that it reads on any page and in print."""
+    file = io.BytesIO()
+    with rc_context(STYLE):
+        figure.savefig(file, format="png", facecolor="white", metadata={"Software": None}, dpi=160)
+    return file.getvalue()
 
 
 def learning_curves(curves: Sequence[Curve], *, floor: float = 50.0) -> Figure:
     """Returns training loss and validation Score by epoch; ``floor`` is the Score of always answering "normal"."""
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=(8.6, 2.9), layout="constrained")
         loss, score = figure.subplots(1, 2)
         for index, curve in enumerate(curves):
             epochs = np.arange(1, len(curve.loss) + 1)
-            colour, style = (each[index % len(each)] for each in (SYSTEM_COLOURS, SYSTEM_STYLES))
+            colour, style = (each[index % len(each)] for each in (SYSTEM_COLOURS, SYSTEMSTYLES))
             look = {"color": colour, "markersize": 3.5, "linewidth": 1.6, "label": curve.name}
             loss.plot(epochs, np.array(curve.loss) / curve.loss[0], style, **look)
             score.plot(epochs, [np.nan if value is None else value for value in curve.validation], style, **look)
             best = curve.validation[curve.chosen - 1]
             if best is not None:
                 score.plot(curve.chosen, best, "o", color="none", markeredgecolor=colour, markersize=11, mew=1.6)
-        score.axhline(floor, color=_INK, linewidth=1, linestyle=(0, (2, 3)))
+        score.axhline(floor, color=INK, linewidth=1, linestyle=(0, (2, 3)))
         score.annotate("always normal", (1, floor), (0, 3), textcoords="offset points", fontsize=8)
         for axes, title in ((loss, "training loss, as a share of the first epoch's"), (score, "validation Score, %")):
             axes.set(title=title, xlabel="epoch")
@@ -145,7 +153,7 @@ def recording_figure(levels: NDArray, seconds: float, lanes: Sequence[Lane]) -> 
     above, below = [lane for lane in lanes if lane.spans], [lane for lane in lanes if not lane.spans]
     kinds = [list(dict.fromkeys(mark.kind for mark in lane.marks)) or ["none"] for lane in below]
     heights = [0.26] * len(above) + [1.9] + [0.2 * len(names) for names in kinds]
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=(9.2, sum(heights) + 0.75), layout="constrained")
         figure.get_layout_engine().set(h_pad=0.015, hspace=0.01)
         rows = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
@@ -194,8 +202,8 @@ def _draw_marks(axes: Axes, lane: Lane, kinds: Sequence[str]) -> None:
     for row, kind in enumerate(kinds):
         lines = [[(m.start, row - 0.32), (m.start, row + 0.32)] for m in lane.marks if m.kind == kind]
         bars = [(m.start, m.end - m.start) for m in lane.marks if m.kind == kind]
-        axes.broken_barh(bars, (row - 0.32, 0.64), color=_INK, alpha=0.55, linewidth=0)
-        axes.add_collection(LineCollection(lines, colors=_INK, linewidths=0.7), autolim=False)
+        axes.broken_barh(bars, (row - 0.32, 0.64), color=INK, alpha=0.55, linewidth=0)
+        axes.add_collection(LineCollection(lines, colors=INK, linewidths=0.7), autolim=False)
     _strip(axes, list(kinds), len(kinds) - 0.5)
     axes.invert_yaxis()
 
