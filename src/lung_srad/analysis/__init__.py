@@ -26,6 +26,7 @@ from lung_srad.analysis.spectra import (
 )
 from lung_srad.analysis.spectrum_figures import layers_figure, network_map, shown_places
 from lung_srad.analysis.suggestion import SCORES, LayerScore, Suggestion, suggest
+from lung_srad.analysis.sweep_figures import Panel, PanelPoint, sweep_figure
 
 __all__ = [
     "AUTHORS_BINS",
@@ -37,6 +38,8 @@ __all__ = [
     "LayerSpectrum",
     "Mark",
     "NetworkSpectrum",
+    "Panel",
+    "PanelPoint",
     "Smoothed",
     "Span",
     "Suggestion",
@@ -59,4 +62,5 @@ __all__ = [
     "spectrogram",
     "suggest",
     "svg",
+    "sweep_figure",
 ]

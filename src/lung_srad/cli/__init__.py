@@ -18,6 +18,8 @@ from lung_srad.cli.demo import demo
 from lung_srad.cli.machine import doctor
 from lung_srad.cli.recordings import classify
 from lung_srad.cli.runs import evaluate, train
+from lung_srad.cli.spectra import spectrum
+from lung_srad.cli.sweeps import sweep
 from lung_srad.cli.tables import presets, table
 from lung_srad.errors import LungSradError
 from lung_srad.memory import keep_memory
@@ -32,6 +34,8 @@ VERBS: dict[str, Callable[..., None]] = {
     "evaluate": evaluate,
     "presets": presets,
     "simulate": simulate,
+    "spectrum": spectrum,
+    "sweep": sweep,
     "table": table,
     "train": train,
 }
