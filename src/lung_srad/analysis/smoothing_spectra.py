@@ -51,7 +51,7 @@ class Smoothed:
         k = torch.arange(W)  # the kernel's response at any number of turns per column, from that at multiples of 1/W
         taps = torch.fft.ifft(self.factor[0].double()).real
         taps, k = taps.roll(W // 2), k - W // 2
-        along_w = (taps * torch.cos(2 * torch.pi * torch.outer(b / L, k.double()))).sum(1)
+        along_w = (taps * torch.cos(2 * torch.pi * torch.outer(b.double() / L, k.double()))).sum(1)
         return along_h * along_w.to(along_h.dtype)
 
     def departures(self) -> dict[str, Tensor]:
@@ -153,7 +153,7 @@ def _draw_time(axes: Axes, block: Smoothed) -> None:
         curve = _half(values[0] / block.plane[0, 0])
         axes.plot(np.arange(len(curve)) / values.shape[1], curve, style, color=colour, ms=2.5, lw=1.2, label=name)
     axes.set(yscale="log", xlabel=CYCLES, title="over the grid, along time", ylim=(LOWEST, 1.6))
-    axes.legend(loc="lower left", fontsize=7.5)
+    axes.legend(loc="upper right", fontsize=7.5)
 
 
 def _draw_theory(axes: Axes, block: Smoothed) -> None:
@@ -163,7 +163,7 @@ def _draw_theory(axes: Axes, block: Smoothed) -> None:
     for expected, observed, colour, marker, name in (
         (line_factor, block.line_zeros / block.line, "#8a929b", "x", "flattened tokens"),
         (block.factor.abs(), block.plane_zeros / block.plane, SMOOTHED, "o", "grid, zeros"),
-        (block.factor.abs(), block.plane_circular / block.plane, PLAIN, ".", "grid, circular"),
+        (block.factor.abs(), block.plane_circular / block.plane, INK, ".", "grid, circular"),
     ):
         points = {"color": colour, "marker": marker, "linestyle": "none", "markersize": 3, "label": name}
         axes.plot(expected.flatten().numpy(), observed.flatten().numpy(), **points)
