@@ -184,7 +184,8 @@ def ratio(values: list[str]) -> str:
 
 def departures(case: Case) -> str:
     """Returns how far smoothing is from theory, as a table: the spread of seen over expected."""
-    seen = smoothed_responses([case.matrix], GRID, gaussian_kernel(5, 3.0)).departures()
+    found = smoothed_responses([case.matrix], GRID, gaussian_kernel(5, 3.0))
+    seen = found.departures()
     names = {
         "circular": "grid, circular",
         "zeros": "grid, zeros beyond the border",
@@ -194,6 +195,11 @@ def departures(case: Case) -> str:
     for key, values in seen.items():
         low, middle, high = np.percentile(values.numpy(), (5, 50, 95))
         lines.append(f"| {names[key]} | {middle:.3f} | {low:.3f} | {high:.3f} |")
+    places = [(0, m) for m in (0, 1, 2, 3, 4, 8, 16, 32)] + [(1, 0), (2, 0), (4, 0)]
+    kept = found.plane_zeros / found.plane
+    lines += ["", "| frequency of the grid | " + " | ".join(map(str, places)) + " |", "|---|" + "---:|" * len(places)]
+    for name, values in (("factor by theory", found.factor.abs()), ("factor seen, zeros beyond the border", kept)):
+        lines.append(f"| {name} | " + " | ".join(f"{values[place]:.3f}" for place in places) + " |")
     return "\n".join(lines)
 
 

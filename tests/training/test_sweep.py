@@ -92,5 +92,5 @@ def test_the_verb_trains_draws_and_draws_again(workplace, tmp_path):
     drawn = RUN.invoke(app, [*words, *own[1:]])
     assert drawn.exit_code == 0
     assert (tmp_path / "sweep.png").is_file()
-    assert RUN.invoke(app, ["sweep", "dass_smoothing"]).exit_code == 2
-    assert RUN.invoke(app, ["sweep", "dass_smoothing", "--paper=fig3"]).exit_code == 2
+    for wrong in (["dass_smoothing"], ["dass_smoothing", "--paper=fig3"], [*words[1:], "--panel=fig3_sigma"], []):
+        assert RUN.invoke(app, ["sweep", *wrong, f"--out={tmp_path}"]).exit_code == 2

@@ -42,7 +42,7 @@ def sweep(
     """
     from lung_srad.training.sweep import shipped_sweeps, sweep_over
 
-    if (paper is None) == (preset is None or not over):
+    if (paper is None and not (preset and over)) or (paper is not None and (preset or over)) or (panel and not paper):
         raise typer.BadParameter("give a PRESET with --over KEY=V1,V2, or --paper fig3")
     how = {"profile": profile, "overrides": changes(overrides, reading, refit)}
     if paper is None:
