@@ -21,7 +21,7 @@ from lung_srad.analysis import (
     svg,
     sweep_figure,
 )
-from lung_srad.analysis.figures import SYSTEM_COLOURS
+from lung_srad.analysis.figures import SYSTEM_COLOURS, system_colours
 from lung_srad.errors import ConfigError
 from lung_srad.method import gaussian_kernel, spectral_response
 from lung_srad.models import create_model
@@ -60,7 +60,7 @@ def test_fig_1_draws_both_systems_at_like_depths_in_their_colours(dass, ast):
     np.testing.assert_allclose(curves[2].lines[1].get_ydata(), ast.layers[0].plane_share.mean(0)[:3, 0], rtol=1e-6)
     assert curves[0].get_ylabel() == "flattened tokens\nshare of DC"
     received = figure.axes[-1]
-    assert received.get_ylabel() == "share of all\nattention received"
+    assert received.get_ylabel() == "attention received\n(equal share = 1)"
     assert [text.get_text() for text in received.get_legend().get_texts()] == [
         "the same for all tokens",
         "class token",
@@ -71,6 +71,13 @@ def test_fig_1_draws_both_systems_at_like_depths_in_their_colours(dass, ast):
     assert "2 recordings" in text
     assert "prefers-color-scheme" in text
     assert png(figure).startswith(b"\x89PNG")
+
+
+def test_a_system_has_one_colour_in_every_figure():
+    blue, orange, green, purple = SYSTEM_COLOURS
+    assert system_colours(["AST fine-tuning", "DASS fine-tuning (dass_medium)"]) == [orange, blue]
+    assert system_colours(["DASS + smoothing", "Lung-SRAD"]) == [green, purple]
+    assert system_colours(["DASS 1", "DASS 2", "my own"]) == [blue, orange, green]
 
 
 def test_depths(dass, ast):

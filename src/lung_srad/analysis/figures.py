@@ -5,6 +5,7 @@ light or dark page, and the colours (Okabe and Ito) can be told apart with every
 """
 
 import io
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,7 +23,8 @@ from lung_srad.audio import resample
 
 CLASS_COLOURS = ("#a9b0b8", "#56b4e9", "#e69f00", "#d69ac0")  # normal, crackle, wheeze, both; black text reads on all
 SYSTEM_COLOURS = ("#2a8fce", "#e0662a", "#1aa179", "#b06a9b")
-SYSTEMSTYLES = ("o-", "s--", "^-.", "D:")
+_COLOUR_OF = {"AST": 1, "DASS + smoothing": 2, "Lung-SRAD": 3, "DASS": 0}  # of a name that begins like this
+SYSTEM_STYLES = ("o-", "s--", "^-.", "D:")
 TOP_HERTZ = 2000  # breath, crackles and wheezes lie below
 
 INK, _LIGHT, _DARK = "#010203", "#1b1f24", "#e7eaee"  # the first stands for one of the others
@@ -102,6 +104,21 @@ def png(figure: Figure) -> bytes:
     return file.getvalue()
 
 
+def system_colours(names: Sequence[str]) -> list[str]:
+    """Returns a colour for each system, the same for one system in every figure; two of one kind get two colours."""
+    chosen: list[int] = []
+    for name in names:
+        known = next((colour for start, colour in _COLOUR_OF.items() if name.startswith(start)), 0)
+        order = [known, *(colour for colour in range(len(SYSTEM_COLOURS)) if colour != known)]
+        chosen.append(next((colour for colour in order if colour not in chosen), known))
+    return [SYSTEM_COLOURS[colour] for colour in chosen]
+
+
+def head(figure: Figure, text: str) -> None:
+    """Writes what is drawn above a figure, in as many lines as it takes."""
+    figure.suptitle(textwrap.fill(text, int(14 * figure.get_figwidth())), fontsize=9, x=0.01, ha="left")
+
+
 def learning_curves(curves: Sequence[Curve], *, floor: float = 50.0) -> Figure:
     """Returns training loss and validation Score by epoch; ``floor`` is the Score of always answering "normal"."""
     with rc_context(STYLE):
@@ -109,7 +126,7 @@ def learning_curves(curves: Sequence[Curve], *, floor: float = 50.0) -> Figure:
         loss, score = figure.subplots(1, 2)
         for index, curve in enumerate(curves):
             epochs = np.arange(1, len(curve.loss) + 1)
-            colour, style = (each[index % len(each)] for each in (SYSTEM_COLOURS, SYSTEMSTYLES))
+            colour, style = (each[index % len(each)] for each in (SYSTEM_COLOURS, SYSTEM_STYLES))
             look = {"color": colour, "markersize": 3.5, "linewidth": 1.6, "label": curve.name}
             loss.plot(epochs, np.array(curve.loss) / curve.loss[0], style, **look)
             score.plot(epochs, [np.nan if value is None else value for value in curve.validation], style, **look)

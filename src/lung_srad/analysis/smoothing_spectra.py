@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from lung_srad.analysis.figures import INK, STYLE, SYSTEM_COLOURS
+from lung_srad.analysis.figures import INK, STYLE, SYSTEM_COLOURS, head
 from lung_srad.analysis.spectra import place_name
 from lung_srad.analysis.spectrum_figures import CYCLES, LOWEST, SHARE
 from lung_srad.errors import ConfigError, message
@@ -122,7 +122,7 @@ def smoothing_figure(blocks: Sequence[Smoothed], heading: str) -> Figure:
             _draw_line(axes[0], block)
             _draw_time(axes[1], block)
             _draw_theory(axes[2], block)
-        figure.suptitle(heading, fontsize=9, x=0.01, ha="left")
+        head(figure, heading)
     return figure
 
 

@@ -1,7 +1,4 @@
-"""The figures of the spectral analysis: Fig. 1 of the paper, and the whole network as one map.
-
-Colours are those of the systems in their order, in every figure: the first blue, the second orange.
-"""
+"""The figures of the spectral analysis: Fig. 1 of the paper, and the whole network as one map."""
 
 from collections.abc import Sequence
 
@@ -15,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lung_srad.analysis.figures import INK, STYLE, SYSTEM_COLOURS
+from lung_srad.analysis.figures import INK, STYLE, head, system_colours
 from lung_srad.analysis.spectra import LayerSpectrum, NetworkSpectrum, mean_and_deviation
 
 DEPTHS = 4  # layers of each network that Fig. 1 draws
@@ -57,9 +54,10 @@ def layers_figure(networks: Sequence[NetworkSpectrum], *, bins: int | None = Non
                 _draw_map(figure.add_subplot(grid[curves + index, column]), networks[index], layer, column == 0)
             for axes in rows if column else ():
                 axes.set_ylabel("")
+        figure.legend(handles=figure.axes[0].lines, loc="outside upper right", ncols=2, fontsize=8)
         if summaries:
             _draw_received(figure.add_subplot(grid[-1, :]), networks, summaries[0])
-        figure.suptitle(_heading(networks), fontsize=9, x=0.01, ha="left")
+        head(figure, _heading(networks))
     return figure
 
 
@@ -92,7 +90,7 @@ def network_map(network: NetworkSpectrum) -> Figure:
         panels[3].set_xticks([])
         panels[0].set_yticks(range(len(layers)), [layer.name for layer in layers], fontsize=7.5)
         figure.colorbar(picture, ax=panels, label=SHARE, fraction=0.03, pad=0.01)
-        figure.suptitle(_heading([network]), fontsize=9, x=0.01, ha="left")
+        head(figure, _heading([network]))
     return figure
 
 
@@ -133,8 +131,9 @@ def _draw_curves(
     bins: int | None,
 ) -> None:
     """Draws the mean responses of one depth, with the deviation over recordings as a band."""
+    colours = system_colours([each.name for each in networks])
     for index, layer in layers:
-        look = {"color": SYSTEM_COLOURS[index], "linewidth": 1.1}
+        look = {"color": colours[index], "linewidth": 1.1}
         authors = networks[index].way == "authors"
         views = [layer.line if authors else layer.line_share]
         views += [] if authors else [layer.plane_share[:, 0], layer.plane_share[:, :, 0]]
@@ -142,17 +141,15 @@ def _draw_curves(
             mean, spread = (_half(each).numpy() for each in mean_and_deviation(shares))
             mean, spread = (each[:bins] if bins else each for each in (mean, spread))
             turns = np.arange(len(mean)) / shares.shape[1]
-            axes.plot(turns, mean, **look, label=f"{networks[index].name}, {layer.name}", marker="." * (len(mean) < 40))
-            low = np.maximum(mean - spread, LOWEST / 10)
+            axes.plot(turns, mean, **look, label=networks[index].name, marker="." * (len(mean) < 40))
+            low = np.maximum(mean - spread, 0 if authors else LOWEST / 10)
             axes.fill_between(turns, low, mean + spread, color=look["color"], alpha=0.25, linewidth=0)
-    rows[0].set_title("\n".join(line.get_label() for line in rows[0].lines), fontsize=8)
+    rows[0].set_title("; ".join(layer.name for _, layer in layers), fontsize=8)
     names = ["flattened tokens", "along time", "along frequency"] if len(rows) > 1 else ["flattened tokens"]
     for axes, name in zip(rows, names, strict=True):
         axes.set(xlabel=CYCLES, ylabel=f"{name}\n{SHARE if len(rows) > 1 else 'response, 0 to 1'}")
         if len(rows) > 1:
-            axes.set(yscale="log", ylim=(LOWEST, 1.6), xlim=(-0.01, 0.51))
-    for line, colour in zip(rows[0].lines, [SYSTEM_COLOURS[index] for index, _ in layers], strict=True):
-        line.set_color(colour)
+            axes.set(yscale="log", ylim=(LOWEST / 5, 1.6), xlim=(-0.01, 0.51))
 
 
 def _draw_map(axes: Axes, network: NetworkSpectrum, layer: LayerSpectrum, first: bool) -> None:
@@ -169,15 +166,16 @@ def _draw_map(axes: Axes, network: NetworkSpectrum, layer: LayerSpectrum, first:
 
 def _draw_received(axes: Axes, networks: Sequence[NetworkSpectrum], network: NetworkSpectrum) -> None:
     """Draws what the class and the distillation token get of all attention, layer by layer."""
-    colour, depths = SYSTEM_COLOURS[networks.index(network)], [layer.place[0] for layer in network.layers]
+    colour = system_colours([each.name for each in networks])[networks.index(network)]
+    depths = [layer.place[0] for layer in network.layers]
+    grid, summaries = network.layers[0].grid, network.layers[0].received.shape[1]
     received = torch.stack([layer.received for layer in network.layers])  # (layers, R, S)
+    received = received * (grid[0] * grid[1] + summaries)
     for token, (name, style) in enumerate((("class token", "o-"), ("distillation token", "s--"))):
         spread = received[..., token].std(1) if received.shape[1] > 1 else torch.zeros(len(depths))
         mean = received[..., token].mean(1)
         axes.errorbar(depths, mean, spread, fmt=style, color=colour, markersize=3.5, linewidth=1.2, label=name)
-    grid = network.layers[0].grid
-    equal = 1 / (grid[0] * grid[1] + received.shape[2])
-    axes.axhline(equal, color=INK, linewidth=1, linestyle=(0, (2, 3)), label="the same for all tokens")
-    axes.set(xlabel=f"layer of {network.name}", ylabel="share of all\nattention received", yscale="log")
+    axes.axhline(1, color=INK, linewidth=1, linestyle=(0, (2, 3)), label="the same for all tokens")
+    axes.set(xlabel=f"layer of {network.name}", ylabel="attention received\n(equal share = 1)", ylim=(0, None))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    axes.legend(loc="best", ncols=3, fontsize=8)

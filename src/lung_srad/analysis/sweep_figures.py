@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from lung_srad.analysis.figures import INK, STYLE, SYSTEM_COLOURS
+from lung_srad.analysis.figures import INK, STYLE, head, system_colours
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +41,14 @@ class Panel:
 def sweep_figure(panels: Sequence[Panel], *, heading: str = "") -> Figure:
     """Returns a panel for each key: means over seeds joined by a line, intervals over patients, a dot for each seed."""
     synthetic = any(point.synthetic for panel in panels for point in panel.points)
-    heading = " ".join([heading, "SYNTHETIC: trained and scored on simulated recordings." * synthetic]).strip()
+    heading = " ".join(["SYNTHETIC: trained and scored on simulated recordings." * synthetic, heading]).strip()
     systems = list(dict.fromkeys(panel.system for panel in panels))
+    colours = dict(zip(systems, system_colours(systems), strict=True))
     with rc_context(STYLE):
         figure = Figure(figsize=(2.6 * max(len(panels), 1.7) + 0.5, 3.0), layout="constrained")
         row = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for axes, panel in zip(row, panels, strict=True):
-            colour = SYSTEM_COLOURS[systems.index(panel.system) % len(SYSTEM_COLOURS)]
+            colour = colours[panel.system]
             run = [(place, point) for place, point in enumerate(panel.points) if point.scores]
             axes.plot([place for place, _ in run], [point.mean for _, point in run], color=colour, linewidth=1.4)
             for place, point in run:
@@ -61,5 +62,5 @@ def sweep_figure(panels: Sequence[Panel], *, heading: str = "") -> Figure:
             axes.set(xlabel=panel.title, title=panel.system, xlim=(-0.5, len(panel.points) - 0.5))
         row[0].set_ylabel("Score, %")
         row[0].annotate("always normal", (-0.45, 50), (0, 3), textcoords="offset points", fontsize=8)
-        figure.suptitle(heading, fontsize=9, x=0.01, ha="left")
+        head(figure, heading)
     return figure
