@@ -54,7 +54,7 @@ def layers_figure(networks: Sequence[NetworkSpectrum], *, bins: int | None = Non
                 _draw_map(figure.add_subplot(grid[curves + index, column]), networks[index], layer, column == 0)
             for axes in rows if column else ():
                 axes.set_ylabel("")
-        figure.legend(handles=figure.axes[0].lines, loc="outside upper right", ncols=2, fontsize=8)
+        figure.legend(handles=figure.axes[0].lines, loc="outside lower center", ncols=2, fontsize=8)
         if summaries:
             _draw_received(figure.add_subplot(grid[-1, :]), networks, summaries[0])
         head(figure, _heading(networks))
