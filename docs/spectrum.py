@@ -184,7 +184,7 @@ def ratio(values: list[str]) -> str:
 
 def departures(case: Case) -> str:
     """Returns how far smoothing is from theory, as a table: the spread of seen over expected."""
-    found = smoothed_responses([case.matrix], GRID, gaussian_kernel(5, 3.0))
+    found = smoothed_responses([case.matrix], GRID, gaussian_kernel(5, 3.0).double())
     seen = found.departures()
     names = {
         "circular": "grid, circular",
@@ -209,7 +209,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=FOLDER)
     args = parser.parse_args()
     dass, ast, one = cases(args.matrices)
-    smoothed = smoothed_responses([dass.matrix], GRID, gaussian_kernel(5, 3.0))
+    smoothed = smoothed_responses([dass.matrix], GRID, gaussian_kernel(5, 3.0).double())
     figures = {
         "spectrum_views": two_views(dass, ast),
         "spectrum_scaling": three_scalings(dass, ast),

@@ -108,7 +108,7 @@ def test_the_whole_network_is_one_map(dass):
 def test_theory_holds_on_a_grid_that_goes_round_and_nowhere_else():
     draw = torch.Generator().manual_seed(0)
     matrices = [torch.rand(48, 48, dtype=torch.float64, generator=draw) for _ in range(2)]
-    found = smoothed_responses(matrices, (4, 12), gaussian_kernel(5, 3.0))
+    found = smoothed_responses(matrices, (4, 12), gaussian_kernel(5, 3.0).double())
     torch.testing.assert_close(found.plane, (sum(spectral_response(M, (4, 12)) for M in matrices) / 2))
     seen = found.departures()
     expected = found.factor.abs() > 1e-3  # elsewhere a quotient of nearly nothing by nearly nothing

@@ -1,6 +1,6 @@
 """What Gaussian smoothing does to a layer's response: theory, practice, and the paper's view of it (§3.4, Fig. 2)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,21 +64,15 @@ class Smoothed:
         }
 
 
-def smoothed_responses(matrices: Sequence[Tensor], grid: tuple[int, int], kernel: Tensor) -> Smoothed:
+def smoothed_responses(
+    matrices: Iterable[Tensor], grid: tuple[int, int], kernel: Tensor, *, place: tuple[int, ...] = ()
+) -> Smoothed:
     """Returns the responses of some recordings' maps of one layer with and without smoothing.
 
     Raises:
         ShapeError: the grid does not fit the matrices.
     """
-    kernel = kernel.to(matrices[0].dtype)
-    found: list[list[Tensor]] = []
-    for M in matrices:
-        zeros, circular = (smooth_matrix(M, grid, kernel, padding=padding) for padding in ("zeros", "circular"))
-        line, line_zeros = spectral_response(M), spectral_response(zeros)
-        planes = [spectral_response(each, grid) for each in (M, zeros, circular)]
-        found.append([line, line_zeros, *planes])
-    means = [torch.stack(each).mean(0) for each in zip(*found, strict=True)]
-    return Smoothed((), smoothing_response(grid, kernel), *means)
+    return _mean(place, smoothing_response(grid, kernel), [_responses(M, grid, kernel) for M in matrices])
 
 
 def smoothed_blocks(
@@ -98,19 +92,23 @@ def smoothed_blocks(
     """
     if not recordings:
         raise ConfigError(message("recordings", "none", "at least one", "choose a part of the data that has cycles"))
-    maps: dict[tuple[int, ...], list[Tensor]] = {}
-    grids = {}
+    kernel, found, factors = gaussian_kernel(kernel_size, sigma), {}, {}
     for features in recordings:
-        for each in mixing_maps(net, features, places=places, delta=delta):
-            maps.setdefault(each.place, []).append(each.patches)
-            grids[each.place] = each.grid
-    kernel = gaussian_kernel(kernel_size, sigma)
-    return [_at(place, smoothed_responses(each, grids[place], kernel)) for place, each in maps.items()]
+        for each in mixing_maps(net, features, places=places, delta=delta):  # a map goes before the next is made
+            factors[each.place] = smoothing_response(each.grid, kernel)
+            found.setdefault(each.place, []).append(_responses(each.patches, each.grid, kernel))
+    return [_mean(place, factors[place], each) for place, each in found.items()]
 
 
-def _at(place: tuple[int, ...], smoothed: Smoothed) -> Smoothed:
-    values = (smoothed.factor, smoothed.line, smoothed.line_zeros)
-    return Smoothed(place, *values, smoothed.plane, smoothed.plane_zeros, smoothed.plane_circular)
+def _responses(M: Tensor, grid: tuple[int, int], kernel: Tensor) -> list[Tensor]:
+    """Returns the five responses of one map, in the order of :class:`Smoothed`."""
+    zeros, circular = (smooth_matrix(M, grid, kernel.to(M), padding=padding) for padding in ("zeros", "circular"))
+    lines = [spectral_response(each) for each in (M, zeros)]
+    return lines + [spectral_response(each, grid) for each in (M, zeros, circular)]
+
+
+def _mean(place: tuple[int, ...], factor: Tensor, found: Sequence[Sequence[Tensor]]) -> Smoothed:
+    return Smoothed(place, factor, *(torch.stack(each).mean(0) for each in zip(*found, strict=True)))
 
 
 def smoothing_figure(blocks: Sequence[Smoothed], heading: str) -> Figure:
