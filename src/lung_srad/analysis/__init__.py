@@ -25,7 +25,7 @@ from lung_srad.analysis.spectra import (
     spectra_csv,
 )
 from lung_srad.analysis.spectrum_figures import layers_figure, network_map, shown_places
-from lung_srad.analysis.suggestion import SCORES, LayerScore, Suggestion, suggest
+from lung_srad.analysis.suggestion import SCORES, LayerScore, Suggestion, require_score, suggest
 from lung_srad.analysis.sweep_figures import Panel, PanelPoint, sweep_figure
 
 __all__ = [
@@ -54,6 +54,7 @@ __all__ = [
     "place_name",
     "png",
     "recording_figure",
+    "require_score",
     "shown_places",
     "smoothed_blocks",
     "smoothed_responses",

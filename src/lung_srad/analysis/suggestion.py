@@ -60,6 +60,12 @@ class Suggestion:
         return "; ".join(map(place_name, self.places))
 
 
+def require_score(score: str) -> None:
+    """Raises a ConfigError unless there is such a score."""
+    if score not in SCORES:
+        raise ConfigError(message("score", repr(score), f"one of {', '.join(SCORES)}", nearest(score, SCORES)))
+
+
 def suggest(
     network: NetworkSpectrum, *, score: str = "band", count: int = 2, kernel_size: int = 5, sigma: float = 3.0
 ) -> Suggestion:
@@ -74,8 +80,7 @@ def suggest(
     Raises:
         ConfigError: no such score or kernel, responses of the authors' way, or no layer that has a score.
     """
-    if score not in SCORES:
-        raise ConfigError(message("score", repr(score), f"one of {', '.join(SCORES)}", nearest(score, SCORES)))
+    require_score(score)
     if network.way != "alike":
         seen, allowed = "responses scaled from 0 to 1", "shares of DC are needed"
         raise ConfigError(message(network.name, seen, allowed, "leave out the authors' way"))

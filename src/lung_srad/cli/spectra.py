@@ -39,12 +39,14 @@ def spectrum(
     """
     import torch
 
+    from lung_srad.analysis import require_score
     from lung_srad.cli.screen import work
     from lung_srad.datasets import open_dataset
     from lung_srad.inference.spectra import analyse, open_system, write_analysis
 
     if authors is not None and (authors < 2 or suggest):
         raise typer.BadParameter("--authors takes 2 bins or more, 126 or 250 in their figures, and no --suggest")
+    require_score(score)
     if threads is not None:
         torch.set_num_threads(threads)
     dataset, how = open_dataset(data, split=split), {"profile": profile, "weights": weights}
