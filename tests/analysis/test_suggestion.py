@@ -45,6 +45,9 @@ def test_blocks_are_of_one_stage_and_no_more_than_there_are():
     layers = [planted((0, 0), high=0.11), planted((1, 0), high=0.2), planted((2, 0), high=0.1), planted((2, 1))]
     assert suggest(network(*layers)).places == ((1, 0),)
     assert suggest(network(*layers[2:]), count=1).places == ((2, 0),)
+    assert suggest(network(*layers), stage=2).places == ((2, 0), (2, 1))
+    with pytest.raises(ConfigError, match=r"no block in stage 3; stages of planted with a score: 0, 1, 2"):
+        suggest(network(*layers), stage=3)
 
 
 def test_recordings_that_differ_have_a_deviation():

@@ -67,7 +67,13 @@ def require_score(score: str) -> None:
 
 
 def suggest(
-    network: NetworkSpectrum, *, score: str = "band", count: int = 2, kernel_size: int = 5, sigma: float = 3.0
+    network: NetworkSpectrum,
+    *,
+    score: str = "band",
+    count: int = 2,
+    stage: int | None = None,
+    kernel_size: int = 5,
+    sigma: float = 3.0,
 ) -> Suggestion:
     """Returns the layers with the highest scores: the best of all, and the next best of its stage.
 
@@ -76,9 +82,10 @@ def suggest(
     Args:
         score: "band" (over the grid) or "paper" (over the flattened tokens).
         count: how many blocks to smooth, fewer where the stage has fewer.
+        stage: only of this stage; by default of the one that holds the best block.
 
     Raises:
-        ConfigError: no such score or kernel, responses of the authors' way, or no layer that has a score.
+        ConfigError: no such score, kernel or stage, responses of the authors' way, or no layer that has a score.
     """
     require_score(score)
     if network.way != "alike":
@@ -94,6 +101,10 @@ def suggest(
     if not ranked:
         seen = f"no grid large enough for a kernel of {kernel_size}"
         raise ConfigError(message(network.name, seen, "a layer with frequencies to smooth", "take a larger input"))
-    stage = ranked[0].place[:-1]
-    chosen = [each.place for each in ranked if each.place[:-1] == stage][:count]
+    best = ranked[0].place[:-1] if stage is None else (stage,)
+    chosen = [each.place for each in ranked if each.place[:-1] == best][:count]
+    if not chosen:
+        stages = sorted({each.place[0] for each in ranked if len(each.place) > 1})
+        allowed = f"stages of {network.name} with a score: {', '.join(map(str, stages)) or 'none'}"
+        raise ConfigError(message("stage", f"no block in stage {stage}", allowed, "leave it out for the best"))
     return Suggestion(tuple(scores), tuple(sorted(chosen)))

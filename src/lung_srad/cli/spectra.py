@@ -24,6 +24,7 @@ def spectrum(
     ] = None,
     suggest: Annotated[bool, typer.Option("--suggest", help="Score every block, and name those to smooth.")] = False,
     score: Annotated[str, typer.Option(help="band (over the grid), or paper (over flattened tokens).")] = "band",
+    stage: Annotated[int | None, typer.Option(help="With --suggest: only blocks of this stage.")] = None,
     split: Split = None,
     profile: Profile = None,
     overrides: Overrides = None,
@@ -58,10 +59,10 @@ def spectrum(
     for path in write_analysis(out, found, bins=authors, synthetic=dataset.synthetic):
         typer.echo(str(path), err=True)
     if suggest:
-        _suggest(found, score)
+        _suggest(found, score, stage)
 
 
-def _suggest(found: "Analysis", score: str) -> None:
+def _suggest(found: "Analysis", score: str, stage: int | None) -> None:
     """Prints the score of every layer, and the blocks to smooth."""
     from lung_srad.analysis import place_name, suggest
     from lung_srad.cli.screen import show
@@ -69,7 +70,8 @@ def _suggest(found: "Analysis", score: str) -> None:
 
     for system, each in zip(found.systems, found.spectra, strict=True):
         size, sigma = system.kernel
-        named = suggest(each, score=score, kernel_size=size, sigma=sigma)
+        within = stage if len(each.layers[0].place) > 1 else None
+        named = suggest(each, score=score, stage=within, kernel_size=size, sigma=sigma)
         cells = tuple(
             (place_name(one.place), f"{one.mean:.4f}", f"{one.deviation:.4f}", "smooth" * (one.place in named.places))
             for one in named.scores
