@@ -12,7 +12,7 @@ STAMP   := $(VENV)/.installed
 KERNELS := $(VENV)/.kernels
 
 .DEFAULT_GOAL := help
-.PHONY: help install kernels demo lint test slow slow-kill bench results transfer evaluation paper-small simulator statistics mutation weights clean
+.PHONY: help install kernels demo lint test slow slow-kill bench results transfer evaluation paper-small simulator statistics mutation weights spectrum clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -96,6 +96,11 @@ mutation: install  ## benchmarks/mutation.md: which small faults in the metrics 
 
 weights: install  ## the weights that ship (src/lung_srad/weights): simulates, trains, copies, writes their card (hours)
 	$(PY) benchmarks/weights.py
+
+spectrum: install  ## docs/spectrum.md and its figures from the matrices of the paper's authors: make spectrum MATRICES=FOLDER
+	@test -n "$(MATRICES)" || { echo "error: MATRICES is empty; it is the folder of the authors' .npy files; make spectrum MATRICES=FOLDER" >&2; exit 2; }
+	$(PY) docs/spectrum.py --matrices "$(MATRICES)"
+	$(if $(DATA),$(PY) benchmarks/spectrum.py --data "$(DATA)")
 
 clean:  ## removes .venv and every cache of the tools; runs and feature caches stay
 	rm -rf $(VENV) build dist kernels_cpp/build .mypy_cache .pytest_cache .ruff_cache .hypothesis

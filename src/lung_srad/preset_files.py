@@ -1,4 +1,4 @@
-"""The files that come along: presets, profiles and ensembles, as text and as TOML."""
+"""The files that come along: presets, profiles, ensembles and sweeps, as text and as TOML."""
 
 import tomllib
 from collections.abc import Mapping
@@ -23,6 +23,23 @@ def profile_names() -> list[str]:
 def ensemble_names() -> list[str]:
     """Returns the names of the shipped ensembles."""
     return _names("ensembles")
+
+
+def sweep_names() -> list[str]:
+    """Returns the names of the shipped sweeps."""
+    return _names("sweeps")
+
+
+def read_sweep(name: str) -> dict[str, Any]:
+    """Returns what the file of a shipped sweep says.
+
+    Raises:
+        ConfigError: no such sweep.
+    """
+    if name not in sweep_names():
+        allowed = f"shipped: {', '.join(sweep_names())}"
+        raise ConfigError(message("sweep", repr(name), allowed, nearest(name, sweep_names())))
+    return parse_toml(_text(f"sweeps/{name}.toml"), name)
 
 
 def preset_text(name: str) -> str:

@@ -10,7 +10,10 @@ from lung_srad.method import (
     fourier_response,
     gaussian_kernel,
     gaussian_smooth,
+    smooth_matrix,
+    smoothing_response,
     spectral_response,
+    spectrum,
 )
 
 F64 = torch.float64
@@ -56,6 +59,23 @@ def test_a_circulant_gives_the_fft_of_its_kernel():
     torch.testing.assert_close(spectral_response(M), torch.fft.fft(kernel).abs() / 9)
 
 
+@pytest.mark.parametrize(("size", "grid"), [(1, None), (9, None), (10, None), (12, (3, 4)), (15, (3, 5)), (6, (6, 1))])
+def test_half_of_the_columns_is_enough(size, grid):
+    M = random(size, size)
+    expected = band_intensity(fourier_response(M, grid=grid)).reshape(grid or (-1,))
+    torch.testing.assert_close(spectral_response(M, grid), expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("grid", [None, (3, 8)])
+def test_streaming_does_not_show(monkeypatch, grid):
+    M = random(24, 24)
+    whole = spectral_response(M, grid)
+    monkeypatch.setattr(spectrum, "_HELD", 5 * 24)
+    torch.testing.assert_close(spectral_response(M, grid), whole, rtol=1e-12, atol=1e-14)
+    monkeypatch.setattr(spectrum, "_LARGE", 7)
+    torch.testing.assert_close(spectral_response(M.float(), grid), whole.float(), rtol=1e-4, atol=1e-6)
+
+
 def test_response_keeps_the_kind_of_number_and_lets_gradients_through():
     M = torch.rand(6, 6, requires_grad=True)
     curve = spectral_response(M)
@@ -80,6 +100,19 @@ def test_the_authors_matrices_have_the_stated_share_outside_dc(shared, name, sha
     F = dft(len(M))
     oracle = (F @ M.to(F.dtype) @ F.mH).abs().mean(1)
     torch.testing.assert_close(curve.double(), oracle, rtol=1e-6, atol=0)
+    torch.testing.assert_close(spectral_response(M.double()), oracle, rtol=0, atol=1e-10)
+
+
+def test_the_authors_matrix_over_its_grid(shared):
+    """The peaks of the flattened response are frequencies of time alone: bin 8 m is (0, m) on 8 × 64 tokens."""
+    M = torch.from_numpy(np.load(shared / "reference" / "mixing_dass_stage2_block2.npy")).double()
+    line, plane = spectral_response(M), spectral_response(M, (8, 64))
+    F = torch.kron(dft(8), dft(64))
+    torch.testing.assert_close(plane.flatten(), (F @ M.to(F.dtype) @ F.mH).abs().mean(1), rtol=0, atol=1e-10)
+    shares = [f"{value:.3f}" for value in line[8:33:8] / line[0]]
+    assert shares == ["0.404", "0.319", "0.201", "0.161"]
+    assert [f"{value:.3f}" for value in plane[0, 1:5] / plane[0, 0]] == ["0.403", "0.318", "0.201", "0.161"]
+    assert (plane[1:, 1:] / plane[0, 0]).max() <= 0.083
 
 
 def test_eq4_kernel_of_the_paper():
@@ -127,6 +160,28 @@ def test_eq5_is_self_adjoint_out_of_place_and_blind_to_memory_order():
     torch.testing.assert_close(gaussian_smooth(last, kernel), gaussian_smooth(x, kernel))
 
 
+@pytest.mark.parametrize(("grid", "size"), [((8, 16), 5), ((5, 7), 3), ((2, 6), 5), ((1, 8), 7)])
+def test_smoothing_that_goes_round_multiplies_each_frequency(grid, size):
+    M, kernel = random(grid[0] * grid[1], grid[0] * grid[1]), gaussian_kernel(size, 3.0).double()
+    factor = smoothing_response(grid, kernel)
+    smoothed = smooth_matrix(M, grid, kernel, padding="circular")
+    expected = factor.flatten().unsqueeze(1) * fourier_response(M, grid=grid)
+    torch.testing.assert_close(fourier_response(smoothed, grid=grid), expected, rtol=0, atol=1e-10)
+    torch.testing.assert_close(spectral_response(smoothed, grid), factor.abs() * spectral_response(M, grid))
+    assert factor[0, 0] == pytest.approx(1, abs=1e-6)
+
+
+def test_smoothing_a_matrix_smooths_what_its_layer_gives():
+    M, x, kernel = random(12, 12), random(12, seed=1), gaussian_kernel(5, 3.0).double()
+    expected = gaussian_smooth((M @ x).view(1, 1, 3, 4), kernel).flatten()
+    torch.testing.assert_close(smooth_matrix(M, (3, 4), kernel) @ x, expected)
+    inside = smooth_matrix(random(99, 99), (9, 11), kernel) - smooth_matrix(
+        random(99, 99), (9, 11), kernel, padding="circular"
+    )
+    assert inside.view(9, 11, 99)[2:-2, 2:-2].abs().max() < 1e-12  # they part at the border alone
+    assert inside.abs().max() > 0.1
+
+
 def test_wrong_arguments_say_what_is_wrong():
     with pytest.raises(ConfigError, match="gaussian_kernel: size: 4; odd, so that it has a centre; use 3 or 5"):
         gaussian_kernel(4, 3.0)
@@ -138,6 +193,11 @@ def test_wrong_arguments_say_what_is_wrong():
             gaussian_kernel(5, sigma)
     with pytest.raises(ShapeError, match="gaussian_smooth: kernel: length 4; odd"):
         gaussian_smooth(torch.ones(1, 1, 4, 4), torch.ones(4))
+    for padding in ("zeros", "circular"):
+        with pytest.raises(ShapeError, match="kernel: length 4; odd"):
+            smooth_matrix(torch.eye(6), (2, 3), torch.ones(4), padding=padding)
+    with pytest.raises(ShapeError, match=r"smooth_matrix: grid: \(2, 4\); the matrix mixes 6 tokens"):
+        smooth_matrix(torch.eye(6), (2, 4), torch.ones(3))
     with pytest.raises(ShapeError, match=r"gaussian_smooth: x: float32 \(4, 4\)"):
         gaussian_smooth(torch.ones(4, 4), torch.ones(3))
     with pytest.raises(ShapeError, match=r"fourier_response: matrix: float32 \(4, 5\); needs Float \(L, L\)"):

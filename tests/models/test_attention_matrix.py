@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from lung_srad.errors import ConfigError, ShapeError
-from lung_srad.models import Classifier, attention_matrix, create_model
+from lung_srad.models import Classifier, attention_matrix, create_model, mixing_maps, mixing_matrix, mixing_places
 
 NAMES = ["ast_tiny", "ast_adapter_tiny", "beats_tiny"]
 
@@ -53,3 +53,28 @@ def test_what_cannot_be_looked_into_is_refused(features: Tensor):
         ConfigError, match=r"VMamba; only transformers \(ast, beats\) .*; mixing_matrix looks into DASS"
     ):
         attention_matrix(create_model("dass_tiny"), features)
+
+
+def test_one_head_is_a_channel_of_it(features: Tensor):
+    model = net("ast_tiny")
+    heads = [attention_matrix(model, features, layer=2, head=head) for head in range(4)]
+    torch.testing.assert_close(torch.stack(heads).mean(0), attention_matrix(model, features, layer=2))
+    assert not torch.allclose(heads[0], heads[1])
+    assert torch.equal(mixing_matrix(model, features, layer=2, channel=3), heads[3])
+    with pytest.raises(ShapeError, match="head: no head 4; 0-3"):
+        attention_matrix(model, features, layer=2, head=4)
+
+
+def test_maps_of_all_layers_are_row_by_row(features: Tensor):
+    model = net("ast_tiny")
+    maps = list(mixing_maps(model, features))
+    assert [each.place for each in maps] == mixing_places(model) == [(0,), (1,), (2,), (3,)]
+    torch.testing.assert_close(maps[2].matrix, attention_matrix(model, features, layer=2))
+    assert (maps[2].grid, maps[2].summaries, maps[2].patches.shape) == ((8, 6), 2, (48, 48))
+    beats = net("beats_tiny")
+    (one,) = mixing_maps(beats, features, places=[(1,)])
+    by_columns = attention_matrix(beats, features, layer=1).view(6, 8, 6, 8)
+    assert one.grid == (8, 6)
+    assert torch.equal(one.patches.view(8, 6, 8, 6), by_columns.permute(1, 0, 3, 2))
+    with pytest.raises(ConfigError, match="only DASS, AST and BEATs can be looked into"):
+        mixing_places(create_model("clap_audio_tiny"))

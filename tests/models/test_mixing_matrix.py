@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lung_srad.errors import ConfigError, ShapeError
+from lung_srad.kernels import merged_scan
 from lung_srad.method import cross_merge, cross_scan, recurrence
-from lung_srad.models import Classifier, create_model, mixing, mixing_matrix, smooth
+from lung_srad.models import Classifier, create_model, mixing_maps, mixing_matrix, scan_matrix, smooth
 from lung_srad.models.vmamba import SS2D
 
 STAGE, BLOCK, CHANNELS = 2, 2, 128
@@ -61,6 +62,30 @@ def scanned(op: SS2D, x: Tensor, directions: list[int]) -> Tensor:
     return cross_merge(ys, x.shape[1:3])[0].flatten(1).T
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
+@pytest.mark.parametrize("frames", [32, 80], ids=["4 × 2 tokens", "4 × 5 tokens"])
+@torch.no_grad()
+def test_is_the_scan_that_the_network_runs(dtype: torch.dtype, tolerance: float, frames: int):
+    """Matrix times u is what the kernel gives before ``out_norm``, without D·u; each direction and their sum."""
+    torch.manual_seed(0)
+    net = create_model("dass_tiny").eval().to(dtype)
+    features = torch.randn(1, 1, 64, frames, generator=torch.Generator().manual_seed(1), dtype=dtype)
+    op, x = layer(net, features)
+    nn.init.normal_(op.dt_projs_bias)
+    weight, bias, A, _ = op.scan_parameters()
+    for direction in (None, 0, 1, 2, 3):
+        chosen = torch.ones(4, 1) if direction is None else torch.eye(4)[direction, :, None]
+        read = op.project(x).unflatten(-1, (4, -1)) * 1.0
+        read[..., -1] *= chosen.flatten().to(dtype)  # C of the other directions: they say nothing
+        y = merged_scan(x.clone(), read.flatten(-2), weight, bias, A, torch.zeros_like(op.Ds))
+        for channel in (0, 101):
+            matrix = mixing_matrix(net, features, **PLACE, delta=True, channel=channel, direction=direction)
+            assert matrix.dtype == dtype
+            expected = y.flatten(1, 2)[0, :, channel]
+            error = (matrix @ x.flatten(1, 2)[0, :, channel] - expected).abs().max() / expected.abs().max()
+            assert error < tolerance
+
+
 @pytest.mark.parametrize("direction", [None, 0, 1, 2, 3])
 @pytest.mark.parametrize("channel", [0, 77, 127])
 @torch.no_grad()
@@ -108,11 +133,12 @@ def test_paths_look_back_only(net: Classifier, features: Tensor):
     assert not columns_back[order][:, order].tril(-1).any()
 
 
-@pytest.mark.parametrize("tile", [1, 20 * CHANNELS, 7 * 20 * CHANNELS])
-def test_tiles_do_not_show(net: Classifier, features: Tensor, monkeypatch: pytest.MonkeyPatch, tile: int):
+@pytest.mark.parametrize(("leaf", "held"), [(1, 1), (3, 2**22), (7, 20 * CHANNELS), (64, 1)])
+def test_tiles_do_not_show(net: Classifier, features: Tensor, monkeypatch: pytest.MonkeyPatch, leaf: int, held: int):
     whole = mixing_matrix(net, features, **PLACE)
-    monkeypatch.setattr(mixing, "TILE", tile)
-    torch.testing.assert_close(mixing_matrix(net, features, **PLACE), whole, rtol=1e-12, atol=1e-15)
+    monkeypatch.setattr(scan_matrix, "LEAF", leaf)
+    monkeypatch.setattr(scan_matrix, "HELD", held)
+    torch.testing.assert_close(mixing_matrix(net, features, **PLACE), whole, rtol=1e-11, atol=1e-14)
 
 
 @pytest.mark.parametrize("change", [lambda op: op.dt_projs_bias.fill_(1e3), lambda op: op.A_logs.fill_(7.0)])
@@ -182,3 +208,20 @@ def test_one_recording_at_a_time(net: Classifier, features: Tensor):
 def test_a_backbone_without_state_space_layers():
     with pytest.raises(ConfigError, match="backbone: Linear; only state-space backbones"):
         mixing_matrix(nn.Linear(2, 2), torch.zeros(1, 2))
+
+
+@torch.no_grad()
+def test_all_maps_come_from_one_pass(net: Classifier, features: Tensor, monkeypatch: pytest.MonkeyPatch):
+    passes = []
+    monkeypatch.setattr(net.backbone, "tokens", lambda grid, whole=net.backbone.tokens: passes.append(1) or whole(grid))
+    maps = {each.place: each for each in mixing_maps(net, features)}
+    assert list(maps) == [(0, 0), (1, 0), (2, 0), (2, 1), (2, 2), (2, 3), (3, 0)]
+    assert len(passes) == 1
+    assert (maps[0, 0].grid, maps[2, 2].grid, maps[2, 2].summaries) == ((16, 20), (4, 5), 0)
+    for place in ((0, 0), (2, 2)):
+        alone = mixing_matrix(net, features, stage=place[0], block=place[1])
+        torch.testing.assert_close(maps[place].patches, alone, rtol=1e-12, atol=1e-15)
+    (one,) = mixing_maps(net, features, delta=True, places=[(2, 2)])
+    torch.testing.assert_close(one.matrix, mixing_matrix(net, features, **PLACE, delta=True), rtol=1e-12, atol=1e-15)
+    with pytest.raises(ShapeError, match=r"place: \(2, 4\); places of this network: \(0, 0\)"):
+        list(mixing_maps(net, features, places=[(2, 4)]))

@@ -10,16 +10,57 @@ from lung_srad.analysis.figures import (
     recording_figure,
     spectrogram,
 )
-from lung_srad.drawing import svg
+from lung_srad.analysis.recordings import choose_cycles, choose_recordings
+from lung_srad.analysis.smoothing_spectra import Smoothed, smoothed_blocks, smoothed_responses, smoothing_figure
+from lung_srad.analysis.spectra import (
+    AUTHORS_BINS,
+    LayerSpectrum,
+    NetworkSpectrum,
+    authors_response,
+    layer_spectrum,
+    network_spectrum,
+    place_name,
+    spectra_csv,
+)
+from lung_srad.analysis.spectrum_figures import layers_figure, network_map, shown_places
+from lung_srad.analysis.suggestion import SCORES, LayerScore, Suggestion, require_score, suggest
+from lung_srad.analysis.sweep_figures import Panel, PanelPoint, sweep_figure
+from lung_srad.drawing import png, svg
 
 __all__ = [
+    "AUTHORS_BINS",
     "CLASS_COLOURS",
+    "SCORES",
     "Curve",
     "Lane",
+    "LayerScore",
+    "LayerSpectrum",
     "Mark",
+    "NetworkSpectrum",
+    "Panel",
+    "PanelPoint",
+    "Smoothed",
     "Span",
+    "Suggestion",
+    "authors_response",
+    "choose_cycles",
+    "choose_recordings",
+    "layer_spectrum",
+    "layers_figure",
     "learning_curves",
+    "network_map",
+    "network_spectrum",
+    "place_name",
+    "png",
     "recording_figure",
+    "require_score",
+    "shown_places",
+    "smoothed_blocks",
+    "smoothed_responses",
+    "smoothing_figure",
+    "spectra_csv",
     "spectrogram",
+    "suggest",
     "svg",
+    "sweep_figure",
 ]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lung_srad.audio import resample
-from lung_srad.drawing import INK, SYSTEM_COLOURS, SYSTEM_STYLES, drawing_style
+from lung_srad.drawing import INK, SYSTEM_STYLES, drawing_style, system_colours
 
 CLASS_COLOURS = ("#a9b0b8", "#56b4e9", "#e69f00", "#d69ac0")  # normal, crackle, wheeze, both; black text reads on all
 TOP_HERTZ = 2000  # breath, crackles and wheezes lie below
@@ -67,9 +67,9 @@ def learning_curves(curves: Sequence[Curve], *, floor: float = 50.0) -> Figure:
     with drawing_style():
         figure = Figure(figsize=(8.6, 2.9), layout="constrained")
         loss, score = figure.subplots(1, 2)
-        for index, curve in enumerate(curves):
-            epochs = np.arange(1, len(curve.loss) + 1)
-            colour, style = (each[index % len(each)] for each in (SYSTEM_COLOURS, SYSTEM_STYLES))
+        colours = system_colours([curve.name for curve in curves])
+        for index, (curve, colour) in enumerate(zip(curves, colours, strict=True)):
+            epochs, style = np.arange(1, len(curve.loss) + 1), SYSTEM_STYLES[index % len(SYSTEM_STYLES)]
             look = {"color": colour, "markersize": 3.5, "linewidth": 1.6, "label": curve.name}
             loss.plot(epochs, np.array(curve.loss) / curve.loss[0], style, **look)
             score.plot(epochs, [np.nan if value is None else value for value in curve.validation], style, **look)

@@ -19,6 +19,8 @@ from lung_srad.cli.machine import doctor
 from lung_srad.cli.recordings import classify
 from lung_srad.cli.reports import compare, report
 from lung_srad.cli.runs import evaluate, train
+from lung_srad.cli.spectra import spectrum
+from lung_srad.cli.sweeps import sweep
 from lung_srad.cli.tables import presets, table
 from lung_srad.errors import LungSradError
 from lung_srad.memory import keep_memory
@@ -35,6 +37,8 @@ VERBS: dict[str, Callable[..., None]] = {
     "presets": presets,
     "report": report,
     "simulate": simulate,
+    "spectrum": spectrum,
+    "sweep": sweep,
     "table": table,
     "train": train,
 }

@@ -112,7 +112,7 @@ def run_all(
     if not leads():
         return []
     for outcome in ended:
-        _say(outcome)
+        say(outcome)
     return ended
 
 
@@ -130,7 +130,7 @@ def _members(names: list[str]) -> list[str]:
     return list(dict.fromkeys(load_ensemble(name).members if name in ensembles else name for name in names))
 
 
-def _say(outcome: "Outcome") -> None:
+def say(outcome: "Outcome") -> None:
     """Prints what became of a run, and which weights it started from."""
     typer.echo(f"{outcome.folder.path}: {outcome.state}", err=True)
     if outcome.error:

@@ -46,7 +46,15 @@ Glossary: the paper's letters, as arguments and in shapes. The shapes in a signa
 
 from .contrastive import patch_mix_info_nce, project_pair, total_loss
 from .patch_mix import AxisMix, Mix, TokenMix, apply_mix, draw_mix, mix_freq, mix_time, mix_tokens
-from .spectrum import band_intensity, fourier_response, gaussian_kernel, gaussian_smooth, spectral_response
+from .spectrum import (
+    band_intensity,
+    fourier_response,
+    gaussian_kernel,
+    gaussian_smooth,
+    smooth_matrix,
+    smoothing_response,
+    spectral_response,
+)
 from .ssm import cross_merge, cross_scan, derivative, discretize, recurrence
 
 __all__ = [
@@ -69,6 +77,8 @@ __all__ = [
     "patch_mix_info_nce",
     "project_pair",
     "recurrence",
+    "smooth_matrix",
+    "smoothing_response",
     "spectral_response",
     "total_loss",
 ]

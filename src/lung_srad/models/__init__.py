@@ -13,7 +13,7 @@ from lung_srad.models.clap import clap, clap_audio, clap_audio_tiny, clap_tiny
 from lung_srad.models.contract import Backbone, Classifier, Side
 from lung_srad.models.dass import dass_medium, dass_small, dass_tiny
 from lung_srad.models.frozen import for_inference
-from lung_srad.models.mixing import attention_matrix, mixing_matrix
+from lung_srad.models.mixing import LayerMap, attention_matrix, mixing_maps, mixing_matrix, mixing_places
 from lung_srad.models.smoothing import GaussianSmoothing, smooth
 from lung_srad.models.stochastic_depth import StochasticDepth, draw_depth, drawn_depth
 from lung_srad.models.weights import LoadReport, load_weights
@@ -24,6 +24,7 @@ __all__ = [
     "Backbone",
     "Classifier",
     "GaussianSmoothing",
+    "LayerMap",
     "LoadReport",
     "Official",
     "Side",
@@ -34,7 +35,9 @@ __all__ = [
     "drawn_depth",
     "for_inference",
     "load_weights",
+    "mixing_maps",
     "mixing_matrix",
+    "mixing_places",
     "smooth",
 ]
 
