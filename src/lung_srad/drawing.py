@@ -1,7 +1,7 @@
 """How drawings look, and how they become text: vector images whose ink follows the reader's light or dark page.
 
-Nothing here touches matplotlib's global state, opens a window or draws on white, but for :func:`png`. The colours (Okabe
-and Ito) can be told apart with every common kind of colour vision.
+Nothing here touches matplotlib's global state, opens a window or draws on white, but for :func:`png`. The colours
+(Okabe and Ito) can be told apart with every common kind of colour vision.
 """
 
 import io
