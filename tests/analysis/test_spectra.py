@@ -137,6 +137,7 @@ def test_scaling_a_curve_hides_its_floor(shared, name, share):
 COSTS = """
 import resource, sys, time, torch
 from lung_srad.analysis import choose_recordings, network_spectrum
+from lung_srad.datasets import open_dataset
 from lung_srad.models import create_model
 
 net = create_model("dass_medium").eval()
