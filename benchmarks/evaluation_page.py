@@ -30,7 +30,7 @@ NOTHING = "Nothing here yet: the runs are not made.\n"
 SYSTEMS = ("dass_finetuning", "lung_srad")
 FINE_TUNING, OURS = (f"{name}-small" for name in SYSTEMS)
 DEVICES = ("AKGC417L", "Litt3200", "Meditron")  # LittC2SE has three patients here: nothing can be read from them
-SHORT = "--profile small --no-refit"
+SHORT = "--profile small --no-refit --set training.epochs=6"
 EXTERNAL = "icbhi_on_sprsound"
 HEAD = """\
 ## Numbers with patients as the unit
