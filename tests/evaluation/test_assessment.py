@@ -144,13 +144,27 @@ def test_validation_without_abnormal_cycles_has_no_rule() -> None:
         ([], [], "none; one file for each seed"),
         (TEST, VALIDATION[:1], "1 files for 2 of the test part"),
         (TEST, TEST, "patients p0, p1, p10, p11, p2 are in the test part too"),
-        (TEST, [VALIDATION[0], answers(4, prefix="v")], "they differ in 'id'"),
     ],
 )
 def test_what_does_not_fit_is_an_error(test: list, validation: list, text: str) -> None:
     with pytest.raises(DataError) as error:
         evaluate_predictions(test, validation=validation, settings=QUICK)
     assert text in str(error.value)
+
+
+def test_each_seed_is_fitted_on_validation_patients_of_its_own() -> None:
+    """Runs draw validation patients by seed, so seeds of one system share the test part alone."""
+    other = answers(4, prefix="w", patients=9)
+    both = evaluate_predictions(TEST, validation=[VALIDATION[0], other], settings=QUICK)
+    alone = [
+        evaluate_predictions([test], validation=[held], settings=QUICK)
+        for test, held in zip(TEST, [VALIDATION[0], other], strict=True)
+    ]
+    assert both.temperatures == tuple(each.temperatures[0] for each in alone)
+    assert both.tuned.biases == tuple(each.tuned.biases[0] for each in alone)
+    for found, *single in zip(both.detection, *(each.detection for each in alone), strict=True):
+        for point, *points in zip(found.points, *(each.points for each in single), strict=True):
+            assert point.thresholds == tuple(each.thresholds[0] for each in points)
 
 
 def test_everything_from_2756_cycles_in_a_minute() -> None:

@@ -15,7 +15,7 @@ from lung_srad.evaluation.ranking import Ranked
 def detected(seeds, validation=None, unit="cycle", by=None) -> dict[str, Detection]:
     given = labelled(seeds)
     weights = drawn(len(given.patients), 200, 0)
-    held = None if validation is None else units_of(labelled(validation), "cycle")
+    held = [units_of(labelled([each]), "cycle") for each in validation or []]
     units = units_of(given, unit, None if by is None else getattr(seeds[0], by)[given.rows])
     return {each.name: each for each in detections(units, held, weights, weights[:100], (10.0,))}
 

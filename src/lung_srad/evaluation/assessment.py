@@ -140,8 +140,8 @@ def evaluate_predictions(
     Args:
         test: the predictions of each seed on the same cycles.
         normal: index of the normal class.
-        validation: those of each seed on validation patients, in the order of ``test``: temperatures, thresholds and
-            the decision rule are fitted on them. Without them these are absent.
+        validation: those of each seed on its own validation patients, in the order of ``test``: temperatures,
+            thresholds and the decision rule are fitted on them. Without them these are absent.
         train: devices, sites and labels of the training cycles, for the baseline without audio.
         facts: of patients, see :mod:`lung_srad.evaluation.subgroups`.
         settings: how intervals are made.
@@ -153,7 +153,7 @@ def evaluate_predictions(
     given = labelled(test, normal=normal)
     held = _held_out(test, validation, normal)
     weights = drawn(len(given.patients), settings.resamples, settings.seed)
-    sides = ((given, first), (held, validation[0]) if held else None)
+    sides = [(given, first), *zip(held, validation, strict=True)]
     cycles, recordings, patients = (_detected(unit, sides, weights, settings) for unit in UNITS)
     temperatures = tuple(fit_temperature(each) for each in validation)
     tuned = _tuned(test, validation, settings, normal) if validation else None
@@ -187,23 +187,23 @@ def evaluate_predictions(
     )
 
 
-def _held_out(test: Sequence[Predictions], validation: Sequence[Predictions], normal: int) -> Labelled | None:
-    """Returns the validation cycles, or None without; checks that they go with the test part.
+def _held_out(test: Sequence[Predictions], validation: Sequence[Predictions], normal: int) -> list[Labelled]:
+    """Returns the validation cycles of each seed, nothing without; checks that they go with the test part.
 
     Raises:
         DataError: they do not.
     """
-    if not validation:
-        return None
-    held, given = labelled(validation, normal=normal, least=1), test[0]
-    shared = sorted(set(held.patients.tolist()) & set(given.patient[given.label >= 0].tolist()))
+    held = [labelled([each], normal=normal, least=1) for each in validation]
+    tested = set(test[0].patient[test[0].label >= 0].tolist())
+    shared = sorted({who for each in held for who in each.patients.tolist()} & tested)
+    other = [each.class_names for each in held if each.class_names != test[0].class_names]
     faults = [
         (
-            len(validation) != len(test),
-            f"{len(validation)} files for {len(test)} of the test part",
+            bool(held) and len(held) != len(test),
+            f"{len(held)} files for {len(test)} of the test part",
             "one for each seed",
         ),
-        (held.class_names != given.class_names, f"classes {held.class_names}", f"{given.class_names}"),
+        (bool(other), f"classes {other[:1]}", f"{test[0].class_names}"),
         (bool(shared), f"patients {', '.join(shared[:5])} are in the test part too", "other patients"),
     ]
     for wrong, seen, allowed in faults:
@@ -222,20 +222,27 @@ def _recordings(given: Labelled, predictions: Predictions) -> NDArray[np.str_] |
 
 def _detected(
     unit: str,
-    sides: tuple[tuple[Labelled, Predictions], tuple[Labelled, Predictions] | None],
+    sides: Sequence[tuple[Labelled, Predictions]],
     weights: NDArray[np.float64],
     settings: Settings,
 ) -> tuple[Detection, ...]:
-    """Returns the detection of each finding in one kind of unit; nothing where the file does not tell units apart."""
+    """Returns the detection of each finding in one kind of unit; nothing where the test file does not name units.
+
+    Args:
+        unit: which kind.
+        sides: the test part, then each seed's validation cycles.
+        weights: resamples of the test patients.
+        settings: how intervals are made.
+    """
     found: list[Units] = []
-    for given, predictions in (side for side in sides if side):
+    for given, predictions in sides:
         groups = {"cycle": None, "recording": _recordings(given, predictions), "patient": given.owner}[unit]
         if unit == "recording" and groups is None:
             break
         found.append(units_of(given, unit, groups))
     if not found:
         return ()
-    validation = found[1] if len(found) > 1 else None
+    validation = found[1:] if len(found) == len(sides) else []
     return detections(found[0], validation, weights, weights[: settings.few_resamples], settings.prevalences)
 
 
@@ -285,13 +292,13 @@ def _baselines(given: Labelled, predictions: Predictions, train: Columns | None)
 
 
 def _notes(
-    given: Labelled, held: Labelled | None, named: bool, cycles: tuple[Detection, ...], tuned: Tuned | None
+    given: Labelled, held: Sequence[Labelled], named: bool, cycles: tuple[Detection, ...], tuned: Tuned | None
 ) -> tuple[str, ...]:
     """Returns what could not be said, and why."""
     absent = [name for name in findings(given.class_names, given.normal) if name not in {each.name for each in cycles}]
     notes = (
         (
-            held is None,
+            not held,
             "No validation predictions: no temperature, no tuned rule, no threshold chosen on other patients.",
         ),
         (bool(held) and tuned is None, "Validation cycles lack normal or abnormal ones: no tuned rule."),

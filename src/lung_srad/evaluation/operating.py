@@ -133,7 +133,7 @@ def units_of(given: Labelled, kind: str, group: NDArray | None = None) -> Units:
 
 def detections(
     test: Units,
-    validation: Units | None,
+    validation: Sequence[Units],
     weights: NDArray[np.float64],
     few: NDArray[np.float64],
     prevalences: Sequence[float] = PREVALENCES,
@@ -142,7 +142,7 @@ def detections(
 
     Args:
         test: the units of the test part.
-        validation: those of validation patients, by which thresholds are chosen.
+        validation: those of each seed's validation patients, by which thresholds are chosen; empty without.
         weights: resamples of the test patients, for areas under ROC curves and at fixed thresholds.
         few: fewer of them, for what has to go along the whole curve in each.
         prevalences: in per cent.
@@ -192,13 +192,15 @@ def _mean_score(
 def _detection(
     name: str,
     test: Units,
-    validation: Units | None,
+    validation: Sequence[Units],
     draws: tuple[NDArray[np.float64], NDArray[np.float64]],
     prevalences: Sequence[float],
 ) -> Detection:
     weights, few = draws
     seeds, present = test.ranked(name), test.present[name]
-    held = [] if validation is None or validation.present[name].all() else validation.ranked(name)
+    held = [units.ranked(name)[0] for units in validation]
+    if any(each.present.all() for each in held):
+        held = []
     points = []
     for target in TARGETS:
         se = _over_seeds([sensitivity_at(seed, target) for seed in seeds], few)
