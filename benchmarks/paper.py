@@ -15,12 +15,15 @@ from lung_srad.config import Preset, load_preset, preset_names
 from lung_srad.datasets import Dataset, open_dataset
 from lung_srad.evaluation import Table
 from lung_srad.evaluation.selection import VALIDATION
+from lung_srad.literature import load_ensemble
+from lung_srad.preset_files import ensemble_names
 from lung_srad.runs import RunFolder, machine_line
 from lung_srad.training import paper_presets, paper_tables, results_table, run_grid
 from parts import write_part
 
 PAPER = "<!-- what follows: make paper-small -->"
 PROFILE, SEEDS = "small", (1, 2)
+MEMBERS = (1, 2, 3, 4, 5)  # seeds of a system that an ensemble is of
 CHANGES = ("training.epochs=2", "training.refit=false")
 PAGE = """\
 ## Every system for two epochs: a functional check, not a comparison of methods
@@ -29,8 +32,8 @@ Made {date} by `make paper-small DATA=PATH` at {machine}; {minutes:.0f} minutes 
 {commits}.
 
 That each system trains, is scored and finds its row, and nothing else: networks of at most two million parameters, from
-random weights, two epochs of run A, two seeds, {train} training and {test} test cycles of ICBHI's official split. No
-figure here says anything of a method. Calling everything normal scores 50.
+random weights, two epochs of run A, two seeds (five of what an ensemble is made of), {train} training and {test} test
+cycles of ICBHI's official split. No figure here says anything of a method. Calling everything normal scores 50.
 
 {tables}
 Systems that stand in no table of four classes:
@@ -43,10 +46,16 @@ def presets() -> list[Preset]:
     return [load_preset(name, profile=PROFILE, overrides=CHANGES) for name in preset_names()]
 
 
+def work() -> dict[tuple[int, ...], list[Preset]]:
+    """Returns the presets to train with each choice of seeds."""
+    members = {load_ensemble(name).members for name in ensemble_names()}
+    return {SEEDS: presets(), MEMBERS[len(SEEDS) :]: [preset for preset in presets() if preset.name in members]}
+
+
 def page(runs: Sequence[RunFolder], data: Dataset) -> str:
     """Returns this part of the page."""
     systems = paper_presets(profile=PROFILE, overrides=CHANGES)
-    tables = paper_tables(runs, systems, SEEDS)
+    tables = paper_tables(runs, systems, MEMBERS)
     others = results_table([run for run in runs if run.config().name not in systems])
     rows = tuple(row for row in others.rows if row.rule == VALIDATION or "printed" in row.rule)
     timing = [entry for run in runs for entry in run.select.read_timing()]
@@ -69,10 +78,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/results.md"))
     args = parser.parse_args()
     data, runs, failed = open_dataset(args.data), [], False
-    for outcome in run_grid(presets(), SEEDS, data, out=args.runs, start_from="random", resume=True):
-        print(f"{outcome.folder.path}: {outcome.state} {outcome.error}", flush=True)
-        failed |= not outcome.folder.finished
-        runs.append(outcome.folder)
+    for seeds, systems in work().items():
+        for outcome in run_grid(systems, seeds, data, out=args.runs, start_from="random", resume=True):
+            print(f"{outcome.folder.path}: {outcome.state} {outcome.error}", flush=True)
+            failed |= not outcome.folder.finished
+            runs.append(outcome.folder)
     if failed:
         sys.exit("error: not every run is finished; mend what is named above and call it again")
     write_part(args.out, PAPER, page(runs, data))

@@ -143,6 +143,26 @@ def test_eq9_is_plain_info_nce_at_lambda_one_and_where_all_are_their_own_partner
     torch.testing.assert_close(torch.autograd.grad(loss, q), torch.autograd.grad(expected, q))
 
 
+@pytest.mark.parametrize("form", ["log_of_mean", "mean_of_logs"])
+@pytest.mark.parametrize("anchor", ["original", "mixed"])
+def test_eq9_of_independent_directions_is_the_logarithm_of_the_batch(form, anchor):
+    """Similarities are about N(0, 1/768), so the loss is about log B + σ²/2 with σ² = 1 / (768 τ²): 2.79 at B = 16."""
+    size, width, variance = 16, 768, 1 / (768 * 0.2**2)
+    perm = [*range(1, size), 0]
+    losses = [
+        patch_mix_info_nce(
+            rows(size, width, seed=2 * seed),
+            rows(size, width, seed=2 * seed + 1),
+            mix_of(perm, 0.4),
+            form=form,
+            anchor=anchor,
+        ).item()
+        for seed in range(20)
+    ]
+    assert losses == pytest.approx([math.log(size) + variance / 2] * 20, abs=0.3)  # of one batch
+    assert sum(losses) / 20 == pytest.approx(math.log(size) + variance / 2, abs=0.1)
+
+
 def test_eq9_at_lambda_zero_the_partner_alone_counts():
     q, q_mix = rows().requires_grad_(), rows(seed=1)
     loss = patch_mix_info_nce(q, q_mix, mix_of(CYCLE, 0.0))

@@ -7,7 +7,7 @@ from torch import nn
 from lung_srad.config import load_preset
 from lung_srad.models import create_model
 from lung_srad.runs import build_optimizer
-from lung_srad.runs.muon import Muon, orthogonal_factor
+from lung_srad.runs.muon import Muon, _step_by_step, _through_gram, orthogonal_factor
 from lung_srad.runs.state import Progress, load_checkpoint, save_checkpoint
 
 
@@ -22,6 +22,12 @@ def test_the_factor_has_the_directions_of_the_matrix_and_singular_values_near_on
     u, _, v = torch.linalg.svd(matrix, full_matrices=False)
     inside = u.mT @ factor @ v.mT  # diagonal where the directions are those of the matrix
     torch.testing.assert_close(inside, torch.diag_embed(inside.diagonal(dim1=-2, dim2=-1)), atol=1e-9, rtol=0)
+
+
+def test_a_long_matrix_takes_the_same_way_through_its_gram_matrix():
+    matrix = torch.randn(3, 7, 40, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    matrix /= matrix.norm(dim=(-2, -1), keepdim=True)
+    torch.testing.assert_close(_through_gram(matrix), _step_by_step(matrix), atol=1e-12, rtol=1e-10)
 
 
 def test_the_length_of_a_gradient_does_not_matter_to_a_matrix():

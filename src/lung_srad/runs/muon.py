@@ -75,11 +75,30 @@ def orthogonal_factor(matrix: Tensor) -> Tensor:
     wide = matrix.shape[-2] <= matrix.shape[-1]
     x = matrix if wide else matrix.mT
     x = x / x.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-7)
+    stack = x if x.ndim == 3 else x[None]  # (n, rows, columns)
+    stack = _through_gram(stack) if stack.shape[-1] >= 2 * stack.shape[-2] else _step_by_step(stack)
+    return (stack if wide else stack.mT).reshape(matrix.shape)
+
+
+def _step_by_step(x: Tensor) -> Tensor:
     a, b, c = QUINTIC
     for _ in range(ROUNDS):
         gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    return x if wide else x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x
+
+
+def _through_gram(x: Tensor) -> Tensor:
+    """Returns the same with two products of the long matrix instead of ten: the iteration runs on its Gram matrix."""
+    a, b, c = QUINTIC
+    gram, factor = x @ x.mT, None
+    for round_ in range(ROUNDS):
+        step = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        step.diagonal(dim1=-2, dim2=-1).add_(a)
+        factor = step if factor is None else step @ factor
+        if round_ < ROUNDS - 1:
+            gram = step @ gram @ step
+    return factor @ x
 
 
 def _matrices(module: nn.Module) -> Iterable[nn.Parameter]:
