@@ -17,6 +17,7 @@ from lung_srad.audio.decode import Recording, read
 from lung_srad.audio.fbank import KaldiFbank, kaldi_fbank
 from lung_srad.audio.frontend import NORMALIZATIONS, SILENCE_STD, AudioFrontend, Frontend, is_silent
 from lung_srad.audio.resampling import RESAMPLERS, resample
+from lung_srad.audio.streaming import OpenRecording, StreamResampler, open_recording
 
 __all__ = [
     "NORMALIZATIONS",
@@ -28,8 +29,10 @@ __all__ = [
     "ClapMel",
     "Frontend",
     "KaldiFbank",
+    "OpenRecording",
     "Recording",
     "SpecMasks",
+    "StreamResampler",
     "apply_spec_augment",
     "cut_cycle",
     "draw_spec_augment",
@@ -38,6 +41,7 @@ __all__ = [
     "kaldi_fbank",
     "load_cycle",
     "load_recording",
+    "open_recording",
     "read",
     "resample",
 ]
