@@ -21,12 +21,15 @@ PACKAGES = (
     "soxr",
     "tensorboard",
     "transformers",
+    "onnx",
+    "onnxruntime",
     "lung-srad-kernels",
 )
 EXTRAS = {
     "audio": ("soxr",),
     "track": ("tensorboard",),
     "baselines": ("transformers",),
+    "onnx": ("onnx", "onnxruntime"),
     "kernels": ("lung-srad-kernels",),
 }
 
