@@ -7,8 +7,7 @@ from lung_srad.files import replacing
 from lung_srad.inference.graph import build_graph
 from lung_srad.inference.model import Model
 from lung_srad.inference.parity import Parity, compare
-
-FORMAT_VERSION = 1
+from lung_srad.portable.model import FORMAT_VERSION
 
 
 def export_onnx(model: Model, path: str | Path, *, given: str = "wave", inputs: int = 32) -> Parity:

@@ -47,6 +47,9 @@ def _found(source: str | Path) -> tuple[Path, str, str]:
         ships = ", ".join(shipped()) or "none in this installation"
         allowed = f"a run's folder, a weights.safetensors of one, or a model that ships ({ships})"
         raise RunError(message(f"model {str(source)!r}", "is not there", allowed, "check the path, or take a name"))
+    if path.suffix.lower() == ".onnx":
+        allowed = "weights of ours, which run in torch"
+        raise RunError(message(path, "is an exported graph", allowed, "lung_srad.load_onnx opens it, without torch"))
     return path, path.stem, ""
 
 
