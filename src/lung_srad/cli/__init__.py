@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from lung_srad.cli.data import check, simulate
 from lung_srad.cli.demo import demo
+from lung_srad.cli.exports import export
 from lung_srad.cli.machine import doctor
 from lung_srad.cli.recordings import classify
 from lung_srad.cli.runs import evaluate, train
@@ -30,6 +31,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "demo": demo,
     "doctor": doctor,
     "evaluate": evaluate,
+    "export": export,
     "presets": presets,
     "simulate": simulate,
     "table": table,

@@ -32,7 +32,7 @@ def classify(
     from lung_srad.inference.results import write_text
 
     for target in filter(None, (csv, json)):
-        _require_new(target)
+        require_new(target)
     if threads is not None:
         torch.set_num_threads(threads)
     files = find_recordings(paths)
@@ -60,7 +60,7 @@ def classify(
         raise typer.Exit(1)
 
 
-def _require_new(target: Path) -> None:
+def require_new(target: Path) -> None:
     """Raises a RunError unless a file can be made here, and none is."""
     from lung_srad.errors import RunError, message
 

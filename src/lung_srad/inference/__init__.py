@@ -1,6 +1,6 @@
 """From a recording to an answer: load a trained model, classify windows or given cycles. Knows nothing of training."""
 
-from lung_srad.inference.export import export_onnx
+from lung_srad.inference.export import export_folder, export_onnx
 from lung_srad.inference.files import Outcome, classify_files, find_recordings
 from lung_srad.inference.loading import load
 from lung_srad.inference.model import Model
@@ -19,6 +19,7 @@ __all__ = [
     "as_json",
     "check_onnx",
     "classify_files",
+    "export_folder",
     "export_onnx",
     "find_recordings",
     "load",

@@ -1,10 +1,12 @@
-"""A model for use elsewhere: as one ONNX graph, compared with the model before it is written."""
+"""A model for use elsewhere: one ONNX graph, compared with the model before it is written, or a folder."""
 
 from pathlib import Path
 
 from lung_srad.errors import RunError, WeightsError, message
 from lung_srad.files import replacing
+from lung_srad.inference.folder import FolderFacts, write_folder
 from lung_srad.inference.graph import build_graph
+from lung_srad.inference.loading import load, weights_of
 from lung_srad.inference.model import Model
 from lung_srad.inference.parity import Parity, compare
 from lung_srad.portable.model import FORMAT_VERSION
@@ -52,3 +54,29 @@ def onnx_facts(model: Model) -> dict[str, object]:
         "resampler": front.resampler,
         "min_samples": front.min_samples,
     }
+
+
+def export_folder(source: str | Path, folder: str | Path) -> None:
+    """Writes a model into a new folder in the layout of the Hugging Face hub; ``load(folder)`` answers the same.
+
+    ``model.safetensors`` holds the bytes of the model's weights file, which say themselves what they are;
+    ``config.json`` says it to others, with the hash of the weights; ``README.md`` is the card.
+
+    Args:
+        source: as for :func:`lung_srad.load`.
+
+    Raises:
+        RunError: no such model, or the folder is there already or cannot be written.
+        WeightsError: as :func:`lung_srad.load`.
+    """
+    model = load(source)
+    names = model.class_names
+    config = {
+        "model_type": "lung_srad",
+        "architectures": [type(model.net.backbone).__name__],
+        "library_name": "lung_srad",
+        "id2label": {str(index): name for index, name in enumerate(names)},
+        "label2id": {name: index for index, name in enumerate(names)},
+        **onnx_facts(model),
+    }
+    write_folder(Path(folder), weights_of(source).read_bytes(), FolderFacts(config, model.card))

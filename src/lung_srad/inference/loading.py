@@ -4,6 +4,7 @@ from pathlib import Path
 
 from lung_srad.errors import RunError, message
 from lung_srad.files import sha256
+from lung_srad.inference.folder import is_model_folder, read_folder
 from lung_srad.inference.model import NOTICE, SYNTHETIC_NOTICE, Model
 from lung_srad.models import for_inference
 from lung_srad.runs import RunFolder, TrainedModel, load_model
@@ -11,7 +12,7 @@ from lung_srad.runs.shipped import DEFAULT, is_shipped, shipped, shipped_weights
 
 
 def load(source: str | Path = DEFAULT) -> Model:
-    """Returns a model that ships, by name ("demo"), that of a run, by its folder, or that of a weights file.
+    """Returns a model that ships, by name ("demo"), that of a run or an export, by its folder, or of a weights file.
 
     A name goes before a folder of the same name in the working directory, which is ``./demo``. Nothing is fetched.
 
@@ -33,12 +34,20 @@ def load(source: str | Path = DEFAULT) -> Model:
     )
 
 
+def weights_of(source: str | Path) -> Path:
+    """Returns the weights file of a model, named as for :func:`load`, with its errors."""
+    return _found(source)[0]
+
+
 def _found(source: str | Path) -> tuple[Path, str, str]:
     """Returns a model's weights file and name, and its card where it has one."""
     if is_shipped(source):
         path, card = shipped_weights(str(source))
         return path, str(source), card
     path = Path(source)
+    if path.is_dir() and is_model_folder(path):
+        weights, card = read_folder(path)
+        return weights, path.resolve().name, card
     if path.is_dir():
         run = RunFolder(path)
         run.require()
