@@ -48,6 +48,8 @@ class Levels:
         return np.clip(levels - np.percentile(levels, 99.7), -FLOOR_DB, 0).astype(np.float32)
 
     def _take(self, wave: Tensor) -> None:
+        if not len(wave):
+            return
         if not len(self._held):  # an edge that does not move is no click
             self._held = wave[:1].expand(WINDOW // 2 + 1)
         held = torch.cat((self._held, wave))

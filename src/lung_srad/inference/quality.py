@@ -19,13 +19,14 @@ from lung_srad.inference.spectra import Spectra
 ACCEPT, WARN, REJECT = "accept", "warn", "reject"
 
 # DECISIONS: quality-codes; measured on ICBHI 2017 and SPRSound
-FULL_SCALE = 0.985  # neighbours that are equal from here on are clipped
+FULL_SCALE, LONE = 0.985, 3  # several samples that are the highest or the lowest, from here on, are clipped
 CLIPPED, CLIPPED_AWAY = 0.0005, 0.25  # shares of the samples
 OFFSET = 0.02  # of full scale
 LOUD = 1.5  # times full scale
 STILL = 1e-8  # what differs by less from its neighbour does not move; a step of 24 bits is twelve times that
 DROPOUT, PAUSE = 0.05, 1.0  # seconds without a movement
 SILENT = 0.5  # share of the duration
+STANDSTILL = 0.99  # from which on there is nothing to measure
 DEAD, CANCELLED = 1e-3, 0.1  # of the loudest channel, of their mean level
 PART = 0.1  # share of the seconds from which on a fault of channels is told
 LOW_BAND = 25.0  # decibels by which 20-80 Hz exceed 100-1000 Hz
@@ -77,7 +78,7 @@ class Meter:
         self.rate = rate
         self._spectra, self._still = Spectra(heard_rate), _Still(rate)
         self._samples, self._sum, self._peak = 0, 0.0, 0.0
-        self._clipped, self._last, self._at_limit = 0, torch.empty(0), torch.empty(0)
+        self._limits = {1: (0.0, 0), -1: (0.0, 0)}  # by sign: how far it goes, and how many samples go there
         self._held = torch.empty(0)  # less than a second
         self._power = np.zeros(0)  # of each channel, then of their mean, without their offsets
         self._seconds, self._dead, self._cancelled = 0, np.zeros(0), 0
@@ -86,16 +87,10 @@ class Meter:
         """Takes in samples as they were recorded: (n, channels)."""
         channels = block.shape[1]
         if not self._samples:
-            self._last = torch.full((1, channels), math.nan)
-            self._at_limit = torch.zeros(1, channels, dtype=torch.bool)
             self._held, self._power, self._dead = block[:0], np.zeros(channels + 1), np.zeros(channels)
         self._samples += len(block)
         self._peak = max(self._peak, float(block.abs().max()))
-        before = torch.cat((self._last, block[:-1]))
-        limit = (block == before) & (block.abs() >= FULL_SCALE)  # the second and later ones of a run
-        first = limit & ~torch.cat((self._at_limit, limit[:-1]))
-        self._clipped += int(limit.sum() + first.sum())
-        self._last, self._at_limit = block[-1:].clone(), limit[-1:].clone()
+        self._count_limits(block)
         wave = (block.mean(1) if channels > 1 else block[:, 0]).numpy()
         self._sum += float(wave.sum(dtype=np.float64))
         self._still.hear(wave)
@@ -118,11 +113,15 @@ class Meter:
         seconds = self._samples / self.rate
         still = self._still.close(self._samples)
         spectra = self._spectra.close()
+        if (
+            seconds and still.seconds >= STANDSTILL * seconds
+        ):  # its two ends ring in the resampler; there is nothing else to hear
+            spectra = dict.fromkeys(spectra)
         size = max(1, self._samples * max(1, len(self._dead)))
         measures: dict[str, float | None] = {
             "peak": self._peak,
             "offset": self._sum / max(1, self._samples),
-            "clipped": self._clipped / size,
+            "clipped": sum(count for _, count in self._limits.values() if count > LONE) / size,
             "silent": min(1.0, still.seconds / seconds) if seconds else 0.0,
             "pauses": float(still.pauses),
             "dropouts": float(still.dropouts),
@@ -130,6 +129,14 @@ class Meter:
         }
         measures = {name: None if value is None else round(value, _DIGITS) for name, value in measures.items()}
         return Quality((*_level_findings(measures), *self._channel_findings(), *_sound_findings(measures)), measures)
+
+    def _count_limits(self, block: Tensor) -> None:
+        """Counts the samples that are the highest or the lowest so far."""
+        for sign, (limit, count) in self._limits.items():
+            highest = float((sign * block).max())
+            if highest >= FULL_SCALE and highest >= limit:
+                there = int((sign * block == highest).sum())
+                self._limits[sign] = highest, there + (count if highest == limit else 0)
 
     def _channels(self, frames: NDArray[np.float32]) -> None:
         """Takes in whole seconds: (seconds, rate, channels)."""

@@ -1,5 +1,6 @@
 """Answers as a page: of one recording, or of all that one command heard. One HTML file that needs nothing else."""
 
+import os
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -14,6 +15,12 @@ from lung_srad.inference.results import Classification
 from lung_srad.inference.sources import Recorded, open_sound
 
 _WARNING = "Probabilities of a model are no diagnosis."
+_STATUS = {
+    "accept": "nothing doubtful",
+    "warn": "answered; something is doubtful",
+    "reject": "answered; not fit to be judged",
+    "failed": "could not be used",
+}
 _MOST = 2000  # rows of a table on a page; the files for programs have them all
 _MEASURES = {
     "peak": ("peak, times full scale", "{:.3f}"),
@@ -45,11 +52,11 @@ def recording_page(found: Classification, recording: Recorded, rate: int | None 
         Section("summary", "Summary", (_summary(found),)),
         Section("segments", found.kind.capitalize(), (_segments(found),)),
     ]
-    return page(shown(found.path), sections, stamp=str(found.model["notice"]), lead=_lead(found))
+    title = shown(found.path).replace("\\", "/").rpartition("/")[2]
+    return page(title, sections, stamp=str(found.model["notice"]), lead=_lead(found))
 
 
 def folder_page(
-    title: str,
     rows: Sequence[Mapping[str, Any]],
     patients: Sequence[Mapping[str, Any]],
     model: Mapping[str, Any],
@@ -58,27 +65,58 @@ def folder_page(
     """Returns the page of many recordings: what became of each, and of each patient.
 
     Args:
-        title: of the page.
         rows: of the table, as :mod:`lung_srad.inference.tables` makes them.
         patients: rows of the patients' table.
         model: its facts.
         links: by path, the page of the recording where there is one.
     """
-    counts = {status: sum(row["status"] == status for row in rows) for status in ("accept", "warn", "reject", "failed")}
-    about = {
-        "accept": "nothing doubtful",
-        "warn": "answered; something is doubtful",
-        "reject": "answered; not fit to be judged",
-        "failed": "could not be used",
-    }
+    counts = {status: sum(row["status"] == status for row in rows) for status in _STATUS}
     lead = (
         paragraph(f"{model['system']} ({model['name']}). {_WARNING}", kind="lead"),
-        cards((status, f"{counts[status]:,}", about[status]) for status in counts),
+        cards((status, f"{counts[status]:,}", _STATUS[status]) for status in counts),
     )
-    sections = [Section("recordings", "Recordings", (_grid(rows, "recordings", links),))]
+    sections = [Section("recordings", "Recordings", (_recordings(rows, links),))]
     if patients:
-        sections.append(Section("patients", "Patients", (_grid(patients, "patients", {}),)))
+        sections.append(Section("patients", "Patients", (_patients(patients),)))
+    title = f"{len(rows):,} recording{'s' * (len(rows) != 1)}"
     return page(title, sections, stamp=str(model["notice"]), lead=lead)
+
+
+def _recordings(rows: Sequence[Mapping[str, Any]], links: Mapping[str, str]) -> Html:
+    """Returns the table of recordings; what their paths have in common stands above it."""
+    if not rows:
+        return paragraph("No recording.")
+    folder = _common([os.path.dirname(row["path"]) for row in rows]) if len(rows) > 1 else ""
+    means = [name for name in rows[0] if name.startswith("mean_")]
+    cells = []
+    for row in rows[:_MOST]:
+        path = row["path"]
+        name = _linked(shown(os.path.relpath(path, folder) if folder else path), links.get(path, ""))
+        why = row["error"].removeprefix(f"{shown(path)}: ") or row["codes"]
+        figures = [_cell(row[each]) for each in ("seconds", "segments", "events", *means)]
+        cells.append((name, row["status"], why, row["patient"], *figures))
+    head = ("recording", "status", "why", "patient", "seconds", "segments", "events", *map(_spoken, means))
+    caption = f"In {shown(folder)}" if folder else "All"
+    return sheet(Sheet(caption, head, tuple(cells), _left_out(len(rows)), texts=4))
+
+
+def _common(folders: Sequence[str]) -> str:
+    """Returns the folder that all are in; nothing where some are absolute and some are not, or on other drives."""
+    try:
+        return os.path.commonpath(folders)
+    except ValueError:
+        return ""
+
+
+def _patients(rows: Sequence[Mapping[str, Any]]) -> Html:
+    head = tuple(rows[0])
+    cells = tuple(tuple(_cell(row[name]) for name in head) for row in rows[:_MOST])
+    caption = "Over all segments with an answer (n): mean, maximum, and how many are called so"
+    return sheet(Sheet(caption, tuple(map(_spoken, head)), cells, _left_out(len(rows)), texts=1))
+
+
+def _spoken(column: str) -> str:
+    return column.replace("_", " ")
 
 
 def _lead(found: Classification) -> tuple[Html, ...]:
@@ -88,6 +126,7 @@ def _lead(found: Classification) -> tuple[Html, ...]:
     mean = f"mean probability {summary.mean[likeliest]:.2f}" if summary.mean else "nothing could be classified"
     return (
         paragraph(f"{found.model.get('system', '')} ({found.model['name']}). {_WARNING}", kind="lead"),
+        paragraph(shown(found.path), kind="note"),
         cards(
             (
                 ("length", f"{found.seconds:.1f} s", f"{found.rate} Hz, {len(found.segments)} {found.kind}"),
@@ -178,18 +217,6 @@ def _segments(found: Classification) -> Html:
         cells.append((f"{each.start:.2f}-{each.end:.2f}", each.label or each.code, *values))
     head = ("seconds", "answer", *found.class_names)
     return sheet(Sheet(f"All {found.kind}", head, tuple(cells), _left_out(len(found.segments))))
-
-
-def _grid(rows: Sequence[Mapping[str, Any]], what: str, links: Mapping[str, str]) -> Html:
-    """Returns a table of rows that have the same columns, with links from the first."""
-    if not rows:
-        return paragraph(f"No {what}.")
-    head = tuple(rows[0])
-    cells = [tuple(_cell(row[name]) for name in head) for row in rows[:_MOST]]
-    targets = [links.get(row[head[0]], "") for row in rows[:_MOST]]
-    linked = [(_linked(first, target), *rest) for target, (first, *rest) in zip(targets, cells, strict=True)]
-    texts = next((place for place, name in enumerate(head) if name in ("seconds", "recordings")), len(head))
-    return sheet(Sheet(f"All {what}", head, tuple(linked), _left_out(len(rows)), texts=texts))
 
 
 def _linked(name: str, target: str) -> str:

@@ -17,6 +17,7 @@ _LONE, _SEVERAL = 0.05, 0.01  # shares of the power from which one line, or thre
 _LEAST_HUM = 3  # seconds
 _ROLL_OFF = 0.99  # of the power of the differentiated wave lies below the effective bandwidth
 _FLOOR = 1e-20  # power of nothing
+_QUIET = 1e-6  # of full scale: what is less is the rounding of something that stands still
 _SMOOTH = 13  # frames of the envelope: 0.65 s
 _SWING = 3.0  # decibels between breathing and not breathing
 _RISE, _FALL = 0.65, 0.35  # of the swing
@@ -53,10 +54,13 @@ class Spectra:
         rest = self._held[: len(self._held) // self._frame * self._frame]
         if len(rest):
             self._envelope(rest)
-        if not self._seconds and len(self._held):
-            self._take(torch.nn.functional.pad(self._held, (0, self.rate - len(self._held)))[None], envelope=False)
         nothing = dict.fromkeys(("hum_hz", "hum", "bandwidth_hz", "low_frequency_db", "breaths"))
-        if self._power[20:].sum() <= _FLOOR:
+        if not self._seconds and not len(rest):
+            return nothing | {"breaths": 0.0}
+        if not self._seconds:
+            self._take(torch.nn.functional.pad(self._held, (0, self.rate - len(self._held)))[None], envelope=False)
+        variance = 2 * self._power.sum() / (0.375 * self.rate**2 * self._seconds)
+        if variance < _QUIET**2:
             return nothing
         base, share = _hum(self._power) if self._seconds >= _LEAST_HUM else (0, 0.0)
         low, lung = (float(self._power[slice(*band)].sum()) for band in (_LOW, _LUNG))

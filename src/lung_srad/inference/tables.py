@@ -42,8 +42,7 @@ def write_tables(out: OutFolder, tasks: Sequence[Task], class_names: Sequence[st
         if (out.path / RECORDINGS / f"{task.name}.html").exists()
     }
     page = out.path / "index.html"
-    title = f"{len(rows):,} recording{'s' * (len(rows) != 1)}"
-    write_text(page, folder_page(title, table, patients, out.settings["model"], pages))
+    write_text(page, folder_page(table, patients, out.settings["model"], pages))
     return [*(out.path / name for name in written), page]
 
 
