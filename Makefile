@@ -12,10 +12,10 @@ STAMP   := $(VENV)/.installed
 KERNELS := $(VENV)/.kernels
 
 .DEFAULT_GOAL := help
-.PHONY: help install kernels demo lint test slow slow-kill bench results transfer paper-small simulator weights clean
+.PHONY: help install kernels demo lint test slow slow-kill bench bench-inference results transfer paper-small simulator weights clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP) $(KERNELS)  ## a virtual environment in .venv with the tested versions of everything
 
@@ -66,6 +66,9 @@ slow-kill: install  ## runs killed at random moments and resumed to the same bit
 bench: install  ## benchmarks/RESULTS.md: the scan and the networks beside loops, AST and the GEMM floor (20 minutes)
 	$(PY) -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[baselines]'
 	$(PY) benchmarks/speed.py
+
+bench-inference: install  ## benchmarks/inference.md: recordings classified, a day in one file, a folder of 10,000 (an hour)
+	$(PY) benchmarks/inference.py
 
 results: install  ## docs/results.md from ICBHI recordings: make results DATA=PATH
 	@test -n "$(DATA)" || { echo "error: DATA is empty; it is the folder of the ICBHI recordings; make results DATA=PATH" >&2; exit 2; }

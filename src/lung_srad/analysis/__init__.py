@@ -11,15 +11,19 @@ from lung_srad.analysis.figures import (
     spectrogram,
     svg,
 )
+from lung_srad.analysis.timeline import Bar, Levels, timeline_figure
 
 __all__ = [
     "CLASS_COLOURS",
+    "Bar",
     "Curve",
     "Lane",
+    "Levels",
     "Mark",
     "Span",
     "learning_curves",
     "recording_figure",
     "spectrogram",
     "svg",
+    "timeline_figure",
 ]

@@ -25,10 +25,10 @@ SYSTEM_COLOURS = ("#2a8fce", "#e0662a", "#1aa179", "#b06a9b")
 SYSTEM_STYLES = ("o-", "s--", "^-.", "D:")
 TOP_HERTZ = 2000  # breath, crackles and wheezes lie below
 
-_INK, _LIGHT, _DARK = "#010203", "#1b1f24", "#e7eaee"  # the first stands for one of the others
-_WINDOW, _HOP, _FLOOR_DB = 256, 96, 50.0  # samples at 4 kHz: 64 ms and 24 ms
+INK, _LIGHT, _DARK = "#010203", "#1b1f24", "#e7eaee"  # the first stands for one of the others
+WINDOW, HOP, FLOOR_DB = 256, 96, 50.0  # samples at 4 kHz: 64 ms and 24 ms
 _INCHES, _INCHES_PER_LETTER = 7.6, 0.065  # width of a time axis, and of a letter on it
-_STYLE = {
+STYLE = {
     "font.family": "sans-serif",
     "font.size": 9.0,
     "axes.titlesize": 9.5,
@@ -40,7 +40,7 @@ _STYLE = {
     "legend.frameon": False,
     "svg.fonttype": "none",
     "svg.hashsalt": "lung_srad",
-    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), _INK),
+    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK),
 }
 
 
@@ -87,16 +87,16 @@ class Lane:
 def svg(figure: Figure) -> str:
     """Returns a drawing of this module as SVG; ink is dark on a light page and light on a dark one."""
     file = io.StringIO()
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None}, dpi=100)
     scheme = f":root{{--ink:{_LIGHT}}}@media(prefers-color-scheme:dark){{:root{{--ink:{_DARK}}}}}"
-    drawing = file.getvalue().replace(_INK, "var(--ink)")
+    drawing = file.getvalue().replace(INK, "var(--ink)")
     return drawing.replace("<defs>", f"<style>{scheme}</style>\n <defs>", 1)
 
 
 def learning_curves(curves: Sequence[Curve], *, floor: float = 50.0) -> Figure:
     """Returns training loss and validation Score by epoch; ``floor`` is the Score of always answering "normal"."""
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=(8.6, 2.9), layout="constrained")
         loss, score = figure.subplots(1, 2)
         for index, curve in enumerate(curves):
@@ -108,7 +108,7 @@ def learning_curves(curves: Sequence[Curve], *, floor: float = 50.0) -> Figure:
             best = curve.validation[curve.chosen - 1]
             if best is not None:
                 score.plot(curve.chosen, best, "o", color="none", markeredgecolor=colour, markersize=11, mew=1.6)
-        score.axhline(floor, color=_INK, linewidth=1, linestyle=(0, (2, 3)))
+        score.axhline(floor, color=INK, linewidth=1, linestyle=(0, (2, 3)))
         score.annotate("always normal", (1, floor), (0, 3), textcoords="offset points", fontsize=8)
         for axes, title in ((loss, "training loss, as a share of the first epoch's"), (score, "validation Score, %")):
             axes.set(title=title, xlabel="epoch")
@@ -128,10 +128,10 @@ def spectrogram(wave: Tensor, rate: int) -> NDArray[np.float32]:
     """
     low = resample(wave, rate, 2 * TOP_HERTZ)
     power = torch.stft(
-        low.diff(), _WINDOW, _HOP, window=torch.hann_window(_WINDOW), return_complex=True, pad_mode="constant"
+        low.diff(), WINDOW, HOP, window=torch.hann_window(WINDOW), return_complex=True, pad_mode="constant"
     ).abs()
     levels = 20 * power.clamp_min(1e-9).log10().numpy()
-    return np.clip(levels - np.percentile(levels, 99.7), -_FLOOR_DB, 0)
+    return np.clip(levels - np.percentile(levels, 99.7), -FLOOR_DB, 0)
 
 
 def recording_figure(levels: NDArray, seconds: float, lanes: Sequence[Lane]) -> Figure:
@@ -145,7 +145,7 @@ def recording_figure(levels: NDArray, seconds: float, lanes: Sequence[Lane]) -> 
     above, below = [lane for lane in lanes if lane.spans], [lane for lane in lanes if not lane.spans]
     kinds = [list(dict.fromkeys(mark.kind for mark in lane.marks)) or ["none"] for lane in below]
     heights = [0.26] * len(above) + [1.9] + [0.2 * len(names) for names in kinds]
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=(9.2, sum(heights) + 0.75), layout="constrained")
         figure.get_layout_engine().set(h_pad=0.015, hspace=0.01)
         rows = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
@@ -194,8 +194,8 @@ def _draw_marks(axes: Axes, lane: Lane, kinds: Sequence[str]) -> None:
     for row, kind in enumerate(kinds):
         lines = [[(m.start, row - 0.32), (m.start, row + 0.32)] for m in lane.marks if m.kind == kind]
         bars = [(m.start, m.end - m.start) for m in lane.marks if m.kind == kind]
-        axes.broken_barh(bars, (row - 0.32, 0.64), color=_INK, alpha=0.55, linewidth=0)
-        axes.add_collection(LineCollection(lines, colors=_INK, linewidths=0.7), autolim=False)
+        axes.broken_barh(bars, (row - 0.32, 0.64), color=INK, alpha=0.55, linewidth=0)
+        axes.add_collection(LineCollection(lines, colors=INK, linewidths=0.7), autolim=False)
     _strip(axes, list(kinds), len(kinds) - 0.5)
     axes.invert_yaxis()
 

@@ -1,50 +1,99 @@
 """Verbs about recordings and a trained model."""
 
+import time
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from lung_srad.inference import Classification, EventRule, Model
+    from lung_srad.inference.bulk import Options, Row, Worker
+
 Table = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a row per window or cycle; a new file.")]
 Document = Annotated[Path | None, typer.Option(metavar="FILE", help="Write everything, for programs; a new file.")]
+_SHOWN = 20  # sentences about files that failed; the table has them all
 
 
 def classify(
     paths: Annotated[list[Path], typer.Argument(metavar="FILES...", help="Recordings, or folders of them.")],
     model: Annotated[str, typer.Option(help="A model that ships, a run's folder, or a weights file.")] = "demo",
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write tables, JSON, Audacity and Raven files here; continues what is there."),
+    ] = None,
+    html: Annotated[bool, typer.Option(help="With --out: a page for each recording, too.")] = False,
     cycles: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Cycles (ICBHI .txt, or .csv with start,end), or a folder of such files."),
+        typer.Option(metavar="FILE", help="Cycles: ICBHI, Audacity, Raven, or .csv with start,end; or a folder."),
     ] = None,
     hop: Annotated[float, typer.Option(help="Seconds from one window to the next.")] = 2.0,
+    onset: Annotated[float, typer.Option(help="Probability from which on an event begins.")] = 0.5,
+    offset: Annotated[float, typer.Option(help="Probability under which it ends.")] = 0.3,
+    patients: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="With --out: a .csv with the columns recording,patient."),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="With --out: processes, each with a model.")] = 1,
+    timing: Annotated[bool, typer.Option(help="Say how many times faster than real time it went.")] = False,
     csv: Table = None,
     json: Document = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; by default torch's choice.")] = None,
 ) -> None:
     """Classifies recordings in windows of 8 s, or in given cycles; exit code 1 if one could not be used.
 
-    Example: lung-srad classify recording.wav --csv answers.csv
+    Example: lung-srad classify ward/ --out answers
     """
     import torch
 
-    from lung_srad.cli.screen import progress
-    from lung_srad.inference import as_csv, as_json, classify_files, find_recordings, load
-    from lung_srad.inference.results import write_text
+    from lung_srad.inference import EventRule, find_recordings, load
 
     for target in filter(None, (csv, json)):
         require_new(target)
+    if out is None and (html or patients or workers > 1):
+        raise typer.BadParameter("--html, --patients and --workers need --out DIR")
+    if out is not None and (csv or json):
+        raise typer.BadParameter("--csv and --json are files of their own; --out writes both kinds into its folder")
     if threads is not None:
         torch.set_num_threads(threads)
-    files = find_recordings(paths)
-    if cycles is not None and len(files) > 1 and not cycles.is_dir():
+    rule = EventRule(onset=onset, offset=offset)
+    if cycles is not None and not cycles.is_dir() and len(find_recordings(paths)) > 1:
         raise typer.BadParameter(f"--cycles {cycles} holds the cycles of one recording; for several name its folder")
-    loaded, outcomes = load(model), []
+    if out is not None:
+        from lung_srad.inference.bulk import Options
+
+        chosen = Options(None if cycles is None else str(cycles), hop, rule, html)
+        _into_folder(paths, model, out, chosen, patients=patients, workers=workers, timing=timing)
+        return
+    _on_terminal(paths, load(model), cycles, hop, rule, files=(csv, json), timing=timing)
+
+
+def _on_terminal(
+    paths: list[Path],
+    loaded: "Model",
+    cycles: Path | None,
+    hop: float,
+    rule: "EventRule",
+    *,
+    files: tuple[Path | None, Path | None],
+    timing: bool,
+) -> None:
+    """Prints what is found in each recording, and writes it into up to two files."""
+    from lung_srad.cli.screen import progress
+    from lung_srad.inference import as_csv, as_json, classify_files, find_recordings
+    from lung_srad.inference.results import write_text
+
+    recordings, outcomes, clock = find_recordings(paths), [], _Clock()
     with progress("classifying") as moved:
-        for outcome in classify_files(loaded, files, cycles=cycles, hop=hop):
+        for outcome in classify_files(loaded, recordings, cycles=cycles, hop=hop):
             outcomes.append(outcome)
-            moved(len(outcomes), len(files))
-    found = [outcome.found for outcome in outcomes if outcome.found is not None]
+            moved(len(outcomes), len(recordings))
+    found = [outcome.found.with_rule(rule) for outcome in outcomes if outcome.found is not None]
+    clock.stop(found)
     failed = {str(outcome.path): outcome.error for outcome in outcomes if outcome.error}
+    csv, json = files
     if csv is not None:
         write_text(csv, as_csv(found))
     if json is not None:
@@ -52,11 +101,97 @@ def classify(
     for each in found:
         typer.echo(f"{each}\n")
     typer.echo(f"model {loaded.name}: {loaded.notice}")
-    for error in failed.values():
+    if timing:
+        typer.echo(str(clock))
+    _say_failed(list(failed.values()), len(recordings))
+
+
+def _into_folder(
+    paths: list[Path],
+    source: str,
+    out: Path,
+    options: "Options",
+    *,
+    patients: Path | None,
+    workers: int,
+    timing: bool,
+) -> None:
+    """Classifies into a folder what is not in it yet, and writes its tables."""
+    import torch
+
+    from lung_srad.cli.screen import progress
+    from lung_srad.inference import find_recordings, load
+    from lung_srad.inference.bulk import FAILED, OutFolder, classify_all, plan, settings_of
+    from lung_srad.inference.patients import read_patients
+    from lung_srad.inference.processes import in_processes
+    from lung_srad.inference.tables import write_tables
+    from lung_srad.runs import RunFolder
+
+    loaded = load(source)
+    known = read_patients(patients) if patients is not None else {}
+    tasks = plan(paths, find_recordings)
+    with RunFolder(out).lock() as alive:
+        folder = OutFolder(out, settings_of(loaded, options) | {"patients": known})
+        build, clock = partial(_worker, source, options, out, known), _Clock()
+        threads = max(1, torch.get_num_threads() // workers)
+        work = partial(in_processes, build, workers, threads=threads) if workers > 1 else partial(map, build(loaded))
+        new = []
+        with progress("classifying") as moved:
+            for row in classify_all(work, tasks, folder, moved):
+                new.append(row)
+                alive()
+        clock.stop(new)
+        written = write_tables(folder, tasks, loaded.class_names)
+        rows = folder.rows(tasks)
+    counts = {status: sum(row["status"] == status for row in rows) for status in ("accept", "warn", "reject", FAILED)}
+    typer.echo(f"{len(rows)} recordings: " + ", ".join(f"{number} {status}" for status, number in counts.items()))
+    if len(new) < len(rows):
+        typer.echo(f"{len(rows) - len(new)} of them were done before")
+    typer.echo(f"written: {', '.join(path.name for path in written)}, recordings/ in {out}")
+    typer.echo(f"model {loaded.name}: {loaded.notice}")
+    if timing:
+        typer.echo(str(clock))
+    _say_failed([row["error"] for row in rows if row["status"] == FAILED], len(rows))
+
+
+def _worker(
+    source: str, options: "Options", out: Path, patients: dict[str, str], model: "Model | None" = None
+) -> "Worker":
+    """Returns what answers in one process; each loads the model for itself."""
+    from lung_srad.inference import load
+    from lung_srad.inference.bulk import Worker
+
+    return Worker(load(source) if model is None else model, options, out, patients)
+
+
+class _Clock:
+    """Seconds of sound by seconds of waiting, loading the model aside."""
+
+    def __init__(self) -> None:
+        self._start, self._heard, self._taken = time.perf_counter(), 0.0, 0.0
+
+    def stop(self, answered: "Iterable[Classification | Row]") -> None:
+        """Ends the waiting; what failed has no sound."""
+        self._taken = time.perf_counter() - self._start
+        each = (row.get("seconds", 0.0) if isinstance(row, dict) else row.seconds for row in answered)
+        self._heard = sum(each)
+
+    def __str__(self) -> str:
+        if not self._heard:
+            return "timing: nothing was heard"
+        factor = self._heard / max(self._taken, 1e-9)
+        return f"timing: {self._heard:.1f} s of sound in {self._taken:.2f} s, {factor:.1f} times faster than real time"
+
+
+def _say_failed(errors: list[str], number: int) -> None:
+    """Prints why files failed and leaves with 1, if any did."""
+    for error in errors[:_SHOWN]:
         typer.echo(f"error: {error}", err=True)
-    if failed:
-        if len(files) > 1:
-            typer.echo(f"{len(failed)} of {len(files)} recordings could not be used", err=True)
+    if len(errors) > _SHOWN:
+        typer.echo(f"and {len(errors) - _SHOWN} more", err=True)
+    if errors:
+        if number > 1:
+            typer.echo(f"{len(errors)} of {number} recordings could not be used", err=True)
         raise typer.Exit(1)
 
 
