@@ -12,7 +12,7 @@ NARROW_HZ = 1_900.0  # what a recording at 4 kHz holds
 
 
 def foreign_waves(kind: str, seconds: float, seed: int = 0) -> Iterator[np.ndarray]:
-    """Yields waves of one kind without end, (samples,) in float32 at 16 kHz; every other one holds nothing above 2 kHz."""
+    """Yields waves of one kind without end, (samples,) in float32 at 16 kHz; every other one is empty above 1.9 kHz."""
     samples = round(seconds * RATE)
     draw = np.random.default_rng([seed, *kind.encode()])
     narrow = False

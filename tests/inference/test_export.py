@@ -11,9 +11,9 @@ import torch
 
 from lung_srad.errors import ConfigError, RunError, WeightsError
 from lung_srad.inference import Model, load
-from lung_srad.inference import export as exporting
-from lung_srad.inference.export import export_onnx
+from lung_srad.inference import model_export as exporting
 from lung_srad.inference.graph import build_graph
+from lung_srad.inference.model_export import export_onnx
 from lung_srad.inference.parity import MARGIN, Parity, Turned, check_onnx
 
 onnx = pytest.importorskip("onnx")

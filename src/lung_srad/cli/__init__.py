@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from lung_srad.cli.data import check, simulate
 from lung_srad.cli.demo import demo
 from lung_srad.cli.exports import export
+from lung_srad.cli.insight import embed, explain
 from lung_srad.cli.machine import doctor
 from lung_srad.cli.recordings import classify
 from lung_srad.cli.runs import evaluate, train
@@ -30,7 +31,9 @@ VERBS: dict[str, Callable[..., None]] = {
     "classify": classify,
     "demo": demo,
     "doctor": doctor,
+    "embed": embed,
     "evaluate": evaluate,
+    "explain": explain,
     "export": export,
     "presets": presets,
     "simulate": simulate,
