@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 from lung_srad.cli.data import check, simulate
 from lung_srad.cli.demo import demo
 from lung_srad.cli.exports import export
-from lung_srad.cli.insight import embed, explain
+from lung_srad.cli.insight import calibrate, embed, explain
 from lung_srad.cli.machine import doctor
 from lung_srad.cli.recordings import classify
 from lung_srad.cli.runs import evaluate, train
@@ -27,6 +27,7 @@ from lung_srad.memory import keep_memory
 __all__ = ["app", "main"]
 
 VERBS: dict[str, Callable[..., None]] = {
+    "calibrate": calibrate,
     "check": check,
     "classify": classify,
     "demo": demo,

@@ -1,4 +1,4 @@
-"""Verbs that look into a trained model: explain, embed."""
+"""Verbs that look into a trained model: calibrate, explain, embed."""
 
 from pathlib import Path
 from typing import Annotated
@@ -59,3 +59,25 @@ def embed(
     found = embed_recordings(loaded, find_recordings(paths), hop=hop)
     found.save(out)
     typer.echo(f"wrote {out}: {len(found.ids)} windows, {found.vectors.shape[1]} numbers each; {loaded.notice}")
+
+
+def calibrate(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
+    data: Annotated[str | None, typer.Option(metavar="KIND:PATH", help="What it was trained on, as for train.")] = None,
+    split: Annotated[str | None, typer.Option(help="The split of the run; official by default.")] = None,
+    least: Annotated[float, typer.Option(help="Probability that an answer needs; 0 answers always.")] = 0.0,
+) -> None:
+    """Finds the temperature of a run's probabilities and, with its data, what is foreign to it; writes weights.trust.
+
+    Example: lung-srad calibrate runs/lung_srad/seed1 --data icbhi:ICBHI_final_database
+    """
+    from lung_srad.cli.screen import work
+    from lung_srad.datasets import open_dataset
+    from lung_srad.inference.calibration import calibrate as calibrate_run
+
+    dataset = None if data is None else open_dataset(data, split=split)
+    with work() as report:
+        found = calibrate_run(run, dataset, least=least, progress=lambda done, total: report("hearing", done, total))
+    foreign = f"foreign from {found.threshold:.2f} on" if found.known else "nothing is foreign (give --data)"
+    typer.echo(f"temperature {found.temperature:.3f}; {foreign}; {found.origin}")
+    typer.echo(f"wrote {run / 'weights.trust'}")

@@ -8,6 +8,7 @@ from typing import Any
 
 from lung_srad.errors import RunError, WeightsError, message
 from lung_srad.files import replacing, sha256
+from lung_srad.inference.trust import trust_file
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 _FRONT_MATTER = re.compile(r"\A---\n(.*?\n)---\n+", re.DOTALL)
@@ -57,7 +58,7 @@ def read_folder(path: Path) -> tuple[Path, str]:
     return path / WEIGHTS, card
 
 
-def write_folder(path: Path, weights: bytes, facts: FolderFacts) -> None:
+def write_folder(path: Path, weights: Path, facts: FolderFacts) -> None:
     """Writes a new folder; config.json comes last, so that a folder that has it is whole.
 
     Raises:
@@ -65,7 +66,9 @@ def write_folder(path: Path, weights: bytes, facts: FolderFacts) -> None:
     """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise RunError(message(path, "is there already", "a new or empty folder", "name another, or remove it"))
-    contents = {WEIGHTS: weights, CARD: _card(path, facts).encode()}
+    contents = {WEIGHTS: weights.read_bytes(), CARD: _card(path, facts).encode()}
+    if trust_file(weights).is_file():
+        contents[trust_file(Path(WEIGHTS)).name] = trust_file(weights).read_bytes()
     contents[CONFIG] = (json.dumps(facts.config, indent=2, ensure_ascii=False) + "\n").encode()
     try:
         path.mkdir(parents=True, exist_ok=True)

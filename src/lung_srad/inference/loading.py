@@ -6,6 +6,7 @@ from lung_srad.errors import RunError, message
 from lung_srad.files import sha256
 from lung_srad.inference.folder import is_model_folder, read_folder
 from lung_srad.inference.model import NOTICE, SYNTHETIC_NOTICE, Model
+from lung_srad.inference.trust import read_trust
 from lung_srad.models import for_inference
 from lung_srad.runs import RunFolder, TrainedModel, load_model
 from lung_srad.runs.shipped import DEFAULT, is_shipped, shipped, shipped_weights
@@ -18,7 +19,7 @@ def load(source: str | Path = DEFAULT) -> Model:
 
     Raises:
         RunError: no such model, a run without weights yet, or a file that is not a model of ours.
-        WeightsError: a shipped file that is absent, or not the one that its card describes.
+        WeightsError: a file that is absent, or not the one that its card, config or calibration describes.
     """
     path, name, card = _found(source)
     trained = load_model(path)
@@ -31,6 +32,7 @@ def load(source: str | Path = DEFAULT) -> Model:
         sha256=sha256(path),
         synthetic=trained.synthetic,
         card=card or _card(name, trained),
+        trust=read_trust(path, sha256(path)),
     )
 
 

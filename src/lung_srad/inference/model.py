@@ -1,7 +1,8 @@
 """A trained model as one uses it: recordings in, answers out."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from lung_srad.inference.listening import Listener, hear_cycles
 from lung_srad.inference.results import Classification, Segment
 from lung_srad.inference.sources import Recorded, open_sound, require_length
 from lung_srad.inference.spans import read_spans
+from lung_srad.inference.trust import Judgement, Trust
 from lung_srad.models import Classifier
 
 NOTICE = "research use, not a medical device"
@@ -32,6 +34,7 @@ class Model:
         sha256: hash of the weights file.
         synthetic: whether it was trained on simulated recordings.
         card: what it is, what it was trained on and how, as Markdown.
+        trust: what makes answers of logits, and withholds some.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Model:
     sha256: str
     synthetic: bool
     card: str
+    trust: Trust = field(default_factory=Trust)
 
     @property
     def frontend(self) -> AudioFrontend:
@@ -64,6 +68,7 @@ class Model:
             "sample_rate": self.frontend.sample_rate,
             "synthetic": self.synthetic,
             "notice": self.notice,
+            "trust": self.trust.facts(),
         }
 
     def classify(
@@ -79,7 +84,8 @@ class Model:
 
         Windows last what the model was trained on (8 s) and follow each other every ``hop`` seconds; the last one
         ends with the recording. Cycles go through the pipeline of training, so their answers are those that an
-        evaluation gives. A silent stretch is not classified: its code is "silence", its probabilities are empty.
+        evaluation gives. A silent stretch is not classified: its code is "silence", its probabilities are empty. So is
+        one that ``trust`` calls foreign or unsure.
 
         Args:
             recording: a wav, flac, ogg, mp3 or aiff file, by its path or open, of any rate, up to eight channels and
@@ -122,26 +128,31 @@ class Model:
             spectrogram = None if clip.wave is None else front.spectrogram(clip.wave)  # (T, mel)
             codes.append("short" if spectrogram is None else "silence" if is_silent(spectrogram) else "")
             if not codes[-1]:
-                heard.append(front.normalize(spectrogram))
-        rows = iter(self._probabilities(front.shape(torch.stack(heard))) if heard else ())
+                heard.append(spectrogram)
+        found = iter(self._judged(heard) if heard else ())
         for clip, code in zip(clips, codes, strict=True):
             if code:
                 yield Segment(clip.start, clip.end, code=code)
-            else:
-                row = next(rows)
-                yield Segment(clip.start, clip.end, tuple(row), self.class_names[row.index(max(row))])
+                continue
+            said = next(found)
+            row, score = said.probabilities, None if isnan(said.ood_score) else said.ood_score
+            label = self.class_names[row.index(max(row))] if row else None
+            yield Segment(clip.start, clip.end, row, label, said.code, score)
 
-    def _probabilities(self, features: torch.Tensor) -> list[list[float]]:
-        """Returns a row per clip: (B, 1, F, T) -> B x classes.
+    def _judged(self, spectrograms: Sequence[torch.Tensor]) -> list[Judgement]:
+        """Returns what is said of each spectrogram (T, mel), not normalised.
 
         Raises:
             WeightsError: an answer that is not finite; it is never taken for silence.
         """
-        logits = self.net(features)
+        front = self.frontend
+        embeddings = self.net.backbone(front.shape(torch.stack([front.normalize(each) for each in spectrograms])))
+        logits = self.net.head(embeddings)
         if not logits.isfinite().all():
             seen, remedy = "an answer that is not finite", "take other weights; these were damaged or not trained"
             raise WeightsError(message(f"model {self.name!r}", seen, "finite numbers", remedy))
-        return logits.double().softmax(1).tolist()
+        vectors = embeddings.float().numpy()
+        return self.trust.judge(logits.float().numpy(), vectors, [each.numpy() for each in spectrograms])
 
     def __repr__(self) -> str:
         return f"<Model {self.name!r}: {self.system}; {', '.join(self.class_names)}; {self.notice}>"

@@ -29,7 +29,9 @@ def export_onnx(model: Model, path: str | Path, *, given: str = "wave", inputs: 
         RunError: the file cannot be written.
         MissingExtraError: onnx or onnxruntime is not installed.
     """
-    content = build_graph(model.net, onnx_facts(model), given=given).SerializeToString()
+    content = build_graph(
+        model.net, onnx_facts(model), given=given, temperature=model.trust.temperature
+    ).SerializeToString()
     found = compare(model, content, inputs=inputs)
     if not found.ok:
         seen = "the graph does not compute what the model computes"
@@ -79,4 +81,5 @@ def export_folder(source: str | Path, folder: str | Path) -> None:
         "label2id": {name: index for index, name in enumerate(names)},
         **onnx_facts(model),
     }
-    write_folder(Path(folder), weights_of(source).read_bytes(), FolderFacts(config, model.card))
+    weights = weights_of(source)
+    write_folder(Path(folder), weights, FolderFacts(config, model.card))

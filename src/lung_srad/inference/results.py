@@ -92,6 +92,7 @@ class Classification:
                     "probabilities": dict(zip(self.class_names, each.probabilities, strict=False)) or None,
                     "label": each.label,
                     "code": each.code,
+                    "ood_score": each.ood_score,
                 }
                 for each in self.segments
             ],

@@ -15,7 +15,9 @@ class Segment:
         end: seconds.
         probabilities: of each class; empty where there is no answer.
         label: the name of the likeliest class; None where there is no answer.
-        code: why there is no answer: "silence", or "short" for less than a frame of the spectrogram; else "".
+        code: why there is no answer: "silence"; "short" for less than a frame of the spectrogram; "foreign" for what
+            is no sound of a chest; "unsure" for a likeliest class below the threshold; else "".
+        ood_score: how foreign it is, 1 and more being foreign; None where nobody found out (``lung-srad calibrate``).
     """
 
     start: float
@@ -23,6 +25,7 @@ class Segment:
     probabilities: tuple[float, ...] = ()
     label: str | None = None
     code: str = ""
+    ood_score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
