@@ -83,6 +83,13 @@ paper-small: install  ## every system of the tables for two epochs, small, into 
 	@test -n "$(DATA)" || { echo "error: DATA is empty; it is the folder of the ICBHI recordings; make paper-small DATA=PATH" >&2; exit 2; }
 	$(PY) benchmarks/paper.py --data "$(DATA)"
 
+rejection: install  ## its part on sounds that are no lung (10 minutes): make rejection SIMULATED=PATH, and ICBHI=PATH for real lungs
+	@test -n "$(SIMULATED)" || { echo "error: SIMULATED is empty; it is a corpus that lung-srad simulate made; make rejection SIMULATED=PATH" >&2; exit 2; }
+	$(PY) benchmarks/rejection.py --data "icbhi:$(SIMULATED)" $(if $(ICBHI),--real "icbhi:$(ICBHI)")
+
+parity: install  ## benchmarks/parity.md: exported graphs beside their models on 1,000 inputs, 50 for DASS-medium (20 minutes)
+	$(PY) benchmarks/parity.py
+
 simulator: install  ## benchmarks/simulator.md: how hard simulated corpora are; with DATA=PATH of ICBHI, how like real ones
 	$(PY) benchmarks/simulator.py $(if $(DATA),--data "$(DATA)") $(if $(ANNOTATIONS),--annotations "$(ANNOTATIONS)")
 

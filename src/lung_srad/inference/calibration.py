@@ -20,7 +20,7 @@ from lung_srad.inference.trust import Known, Trust, trust_file, write_trust
 from lung_srad.runs import RunFolder
 
 SHARE = 0.99  # of what was heard in training that is not foreign
-RECORDINGS = 300  # of the training part that are heard
+RECORDINGS = 120  # of the training part that are heard
 SHRINKAGE = 0.05  # of a covariance towards a sphere
 _TEMPERATURES = np.geomspace(0.05, 20, 241)
 _LEAST = 50  # cycles with an answer
@@ -102,7 +102,7 @@ def fit_known(
     groups = [
         list(group) for _, group in groupby(sorted(cycles, key=lambda c: (str(c.path), c.start)), lambda c: c.path)
     ]
-    groups = groups[:: max(1, len(groups) // RECORDINGS)]
+    groups = groups[:: -(-len(groups) // RECORDINGS)]
     heard: list[list[dict[str, np.ndarray]]] = [[], []]
     for number, group in enumerate(groups):
         heard[number % 2].append(rows_of(model, list(_clips(model, group))))
