@@ -1,6 +1,6 @@
 """Writes benchmarks/inference.md: how fast recordings are classified, and what a day and a large folder take.
 
-    python benchmarks/inference.py [--minutes 10] [--hours 24] [--files 10000] [--threads N]
+    python benchmarks/inference.py [--minutes 10] [--hours 24] [--files 10000] [--model demo] [--threads N]
 
 Speed is that of ``model.classify`` on a file, decoding and quality included, the model loaded; what is compared takes
 turns in one process. The day and the folder go through the command ``lung-srad classify``, each in a process of its
@@ -117,11 +117,13 @@ def models() -> Iterator[tuple[str, Model]]:
     yield "demo (dass_tiny)", demo
 
 
-def speed(folder: Path, minutes: float) -> str:
-    """Returns the table of real-time factors."""
+def speed(folder: Path, minutes: float, wanted: str) -> str:
+    """Returns the table of real-time factors of the models whose names begin as wanted."""
     path = folder / "sound.wav"
     soundfile.write(path, breath(60 * minutes), RATE)
-    calls = {name: (lambda model=model: model.classify(path, hop=HOP)) for name, model in models()}
+    calls = {
+        name: (lambda model=model: model.classify(path, hop=HOP)) for name, model in models() if name.startswith(wanted)
+    }
     times = take_turns("speed", calls, seconds=120, least=1, most=5)
     lines = []
     for name, taken in times.items():
@@ -185,6 +187,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--minutes", type=float, default=10, help="of sound for the speed")
     parser.add_argument("--hours", type=float, default=24, help="of the long file; 0 leaves it out")
     parser.add_argument("--files", type=int, default=10_000, help="of the folder; 0 leaves it out")
+    parser.add_argument("--model", default="", help="how the names of the models begin that are timed")
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     args = parser.parse_args(words)
@@ -192,7 +195,7 @@ def main(words: Sequence[str] | None = None) -> None:
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        fast = speed(folder, args.minutes)
+        fast = speed(folder, args.minutes, args.model)
         long = day(folder, args.hours, args.threads) if args.hours else "Left out."
         wide = many(folder, args.files, args.threads) if args.files else "Left out."
     page = PAGE.format(
