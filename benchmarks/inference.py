@@ -33,6 +33,11 @@ from timing import STARTED, on, say, take_turns
 RATE, HOP = 4000, 2.0
 GOALS = {"dass_medium, fp32": 12.0, "dass_medium, bf16": 20.0, "demo (dass_tiny)": 200.0}
 BROKEN = 100  # every hundredth file
+BETWEEN = """\
+import resource, subprocess, sys
+code = subprocess.run([sys.executable, "-m", "lung_srad.cli", *sys.argv[1:]]).returncode
+print(code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, flush=True)
+"""
 PAGE = """\
 # Classifying recordings
 
@@ -98,13 +103,15 @@ def write_folder(folder: Path, files: int) -> int:
 
 
 def run(*words: str) -> Ran:
-    """Returns what a command did, and the most memory that it alone held."""
+    """Returns what a command did, and the most memory that it held.
+
+    A small process stands between: at its start one counts the memory of whoever started it.
+    """
     start = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", "lung_srad.cli", *words], stdout=subprocess.PIPE, text=True)
-    output = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return Ran(process.returncode, output, time.perf_counter() - start, usage.ru_maxrss * 1024 / 1e9)
+    process = subprocess.run([sys.executable, "-c", BETWEEN, *words], stdout=subprocess.PIPE, text=True, check=True)
+    output, _, last = process.stdout.rstrip().rpartition("\n")
+    code, kilobytes = map(int, last.split())
+    return Ran(code, output, time.perf_counter() - start, kilobytes * 1024 / 1e9)
 
 
 def models() -> Iterator[tuple[str, Model]]:

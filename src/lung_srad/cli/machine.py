@@ -21,6 +21,10 @@ PACKAGES = (
     "soxr",
     "tensorboard",
     "transformers",
+    "ray",
+    "pyarrow",
+    "pandas",
+    "fsspec",
     "lung-srad-kernels",
 )
 EXTRAS = {
@@ -28,6 +32,7 @@ EXTRAS = {
     "track": ("tensorboard",),
     "baselines": ("transformers",),
     "kernels": ("lung-srad-kernels",),
+    "cluster": ("ray", "pyarrow", "pandas", "fsspec"),
 }
 
 
