@@ -22,7 +22,7 @@ from lung_srad.errors import DataError, RunError
 from lung_srad.inference import Model, find_recordings
 from lung_srad.inference.bulk import Options, OutFolder, Task, Worker, classify_all, plan, settings_of
 from lung_srad.inference.patients import patient_of, read_patients
-from lung_srad.inference.tables import write_tables
+from lung_srad.inference.tables import tables_of_folder
 
 TABLES = ("table.csv", "patients.csv", "windows.csv", "events.csv", "index.html")
 
@@ -122,14 +122,14 @@ def test_a_line_that_a_kill_cut_is_heard_again(model: Model, ward: Path, tmp_pat
         settings = settings_of(model, Options())
         rows = classify_all(partial(map, Worker(model, Options(), path)), tasks, OutFolder(path, settings))
         assert len(list(rows)) == 5
-        write_tables(OutFolder(path, settings), tasks, model.class_names)
+        tables_of_folder(OutFolder(path, settings), tasks, model.class_names)
     content = (cut / "log.jsonl").read_bytes()
     (cut / "log.jsonl").write_bytes(content[:-20])
     out = OutFolder(cut, settings_of(model, Options()))
     assert (cut / "log.jsonl").read_bytes() == content[: content[:-1].rfind(b"\n") + 1]
     rows = list(classify_all(partial(map, Worker(model, Options(), cut)), tasks, out))
     assert {Path(row["path"]).name for row in rows} == {"text.wav", "103_1b1_Tc_sc_LittC2SE.wav"}
-    write_tables(out, tasks, model.class_names)
+    tables_of_folder(out, tasks, model.class_names)
     assert texts(whole) == texts(cut)
 
 

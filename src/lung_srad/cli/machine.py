@@ -23,6 +23,10 @@ PACKAGES = (
     "transformers",
     "onnx",
     "onnxruntime",
+    "ray",
+    "pyarrow",
+    "pandas",
+    "fsspec",
     "lung-srad-kernels",
 )
 EXTRAS = {
@@ -31,6 +35,7 @@ EXTRAS = {
     "baselines": ("transformers",),
     "onnx": ("onnx", "onnxruntime"),
     "kernels": ("lung-srad-kernels",),
+    "cluster": ("ray", "pyarrow", "pandas", "fsspec"),
 }
 
 

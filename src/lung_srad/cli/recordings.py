@@ -18,10 +18,10 @@ _SHOWN = 20  # sentences about files that failed; the table has them all
 
 
 def classify(
-    paths: Annotated[list[Path], typer.Argument(metavar="FILES...", help="Recordings, or folders of them.")],
+    paths: Annotated[list[str], typer.Argument(metavar="FILES...", help="Recordings, or folders of them.")],
     model: Annotated[str, typer.Option(help="A model that ships, a run's folder, or a weights file.")] = "demo",
     out: Annotated[
-        Path | None,
+        str | None,
         typer.Option(metavar="DIR", help="Write tables, JSON, Audacity and Raven files here; continues what is there."),
     ] = None,
     html: Annotated[bool, typer.Option(help="With --out: a page for each recording, too.")] = False,
@@ -37,6 +37,10 @@ def classify(
         typer.Option(metavar="FILE", help="With --out: a .csv with the columns recording,patient."),
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="With --out: processes, each with a model.")] = 1,
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help='With --out: a Ray cluster; "local" starts one here. Extra cluster.'),
+    ] = None,
     timing: Annotated[bool, typer.Option(help="Say how many times faster than real time it went.")] = False,
     csv: Table = None,
     json: Document = None,
@@ -52,26 +56,39 @@ def classify(
 
     for target in filter(None, (csv, json)):
         require_new(target)
-    if out is None and (html or patients or workers > 1):
-        raise typer.BadParameter("--html, --patients and --workers need --out DIR")
+    if out is None and (html or patients or workers > 1 or cluster):
+        raise typer.BadParameter("--html, --patients, --workers and --cluster need --out DIR")
+    if cluster is not None and html:
+        raise typer.BadParameter("--cluster writes no page for each recording; leave --html out")
     if out is not None and (csv or json):
         raise typer.BadParameter("--csv and --json are files of their own; --out writes both kinds into its folder")
     if threads is not None:
         torch.set_num_threads(threads)
     rule = EventRule(onset=onset, offset=offset)
-    if cycles is not None and not cycles.is_dir() and len(find_recordings(paths)) > 1:
+    one = cycles is not None and not cycles.is_dir()
+    if one and (cluster or len(find_recordings(paths)) > 1):
         raise typer.BadParameter(f"--cycles {cycles} holds the cycles of one recording; for several name its folder")
     if out is not None:
         from lung_srad.inference.bulk import Options
 
         chosen = Options(None if cycles is None else str(cycles), hop, rule, html)
-        _into_folder(paths, model, out, chosen, patients=patients, workers=workers, timing=timing)
+        known = _patients(patients)
+        if cluster is not None:
+            _over_cluster(paths, model, out, chosen, known, address=cluster, workers=workers)
+        else:
+            _into_folder(paths, model, Path(out), chosen, known, workers=workers, timing=timing)
         return
     _on_terminal(paths, load(model), cycles, hop, rule, files=(csv, json), timing=timing)
 
 
+def _patients(table: Path | None) -> dict[str, str]:
+    from lung_srad.inference.patients import read_patients
+
+    return {} if table is None else read_patients(table)
+
+
 def _on_terminal(
-    paths: list[Path],
+    paths: list[str],
     loaded: "Model",
     cycles: Path | None,
     hop: float,
@@ -107,12 +124,12 @@ def _on_terminal(
 
 
 def _into_folder(
-    paths: list[Path],
+    paths: list[str],
     source: str,
     out: Path,
     options: "Options",
+    patients: dict[str, str],
     *,
-    patients: Path | None,
     workers: int,
     timing: bool,
 ) -> None:
@@ -121,18 +138,16 @@ def _into_folder(
 
     from lung_srad.cli.screen import progress
     from lung_srad.inference import find_recordings, load
-    from lung_srad.inference.bulk import FAILED, OutFolder, classify_all, plan, settings_of
-    from lung_srad.inference.patients import read_patients
+    from lung_srad.inference.bulk import OutFolder, classify_all, plan, settings_of
     from lung_srad.inference.processes import in_processes
-    from lung_srad.inference.tables import write_tables
+    from lung_srad.inference.tables import tables_of_folder
     from lung_srad.runs import RunFolder
 
     loaded = load(source)
-    known = read_patients(patients) if patients is not None else {}
     tasks = plan(paths, find_recordings)
     with RunFolder(out).lock() as alive:
-        folder = OutFolder(out, settings_of(loaded, options) | {"patients": known})
-        build, clock = partial(_worker, source, options, out, known), _Clock()
+        folder = OutFolder(out, settings_of(loaded, options) | {"patients": patients})
+        build, clock = partial(_worker, source, options, out, patients), _Clock()
         threads = max(1, torch.get_num_threads() // workers)
         work = partial(in_processes, build, workers, threads=threads) if workers > 1 else partial(map, build(loaded))
         new = []
@@ -141,17 +156,46 @@ def _into_folder(
                 new.append(row)
                 alive()
         clock.stop(new)
-        written = write_tables(folder, tasks, loaded.class_names)
+        written = tables_of_folder(folder, tasks, loaded.class_names)
         rows = folder.rows(tasks)
-    counts = {status: sum(row["status"] == status for row in rows) for status in ("accept", "warn", "reject", FAILED)}
-    typer.echo(f"{len(rows)} recordings: " + ", ".join(f"{number} {status}" for status, number in counts.items()))
+    _say_counts(rows)
     if len(new) < len(rows):
         typer.echo(f"{len(rows) - len(new)} of them were done before")
     typer.echo(f"written: {', '.join(path.name for path in written)}, recordings/ in {out}")
     typer.echo(f"model {loaded.name}: {loaded.notice}")
     if timing:
         typer.echo(str(clock))
-    _say_failed([row["error"] for row in rows if row["status"] == FAILED], len(rows))
+    _say_failed([row["error"] for row in rows if row["status"] == "failed"], len(rows))
+
+
+def _over_cluster(
+    paths: list[str],
+    source: str,
+    out: str,
+    options: "Options",
+    patients: dict[str, str],
+    *,
+    address: str,
+    workers: int,
+) -> None:
+    """Classifies on a Ray cluster, in parts."""
+    from lung_srad.inference import load
+    from lung_srad.inference.bulk import settings_of
+    from lung_srad.inference.cluster import classify_on_cluster, plan_anywhere
+
+    loaded = load(source)
+    settings = settings_of(loaded, options) | {"patients": patients}
+    build = partial(_worker, source, options, Path(), patients)
+    rows = classify_on_cluster(build, plan_anywhere(paths), out, settings, address=address, workers=workers)
+    _say_counts(rows)
+    typer.echo(f"written: tables, manifest.json and parts/ in {out}")
+    typer.echo(f"model {loaded.name}: {loaded.notice}")
+    _say_failed([row["error"] for row in rows if row["status"] == "failed"], len(rows))
+
+
+def _say_counts(rows: "list[Row]") -> None:
+    counts = {name: sum(row["status"] == name for row in rows) for name in ("accept", "warn", "reject", "failed")}
+    typer.echo(f"{len(rows)} recordings: " + ", ".join(f"{number} {name}" for name, number in counts.items()))
 
 
 def _worker(

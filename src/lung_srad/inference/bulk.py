@@ -14,7 +14,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ from lung_srad.inference.events import EventRule
 from lung_srad.inference.exports import as_audacity, as_raven
 from lung_srad.inference.model import Model
 from lung_srad.inference.patients import patient_of
-from lung_srad.inference.results import VERSION, write_text
+from lung_srad.inference.results import VERSION, Classification, write_text
+from lung_srad.inference.sources import Recorded
 
 FAILED = "failed"
 LOG, SETTINGS, RECORDINGS = "log.jsonl", "settings.json", "recordings"
@@ -174,22 +175,14 @@ class Worker:
         Raises:
             RunError: its files cannot be written.
         """
-        path, options = Path(task.path), self.options
-        row: Row = {"path": task.path, "file": fingerprint(task.path), "output": task.name}
-        row["patient"] = self.patients.get(path.name) or self.patients.get(path.stem) or patient_of(path)
-        try:
-            heard = self.model.classify(path, cycles=options.cycles, hop=options.hop, batch_size=options.batch_size)
-            found = heard.with_rule(options.rule)
-            texts = {"json": found.to_json_text(), "labels.txt": as_audacity(found), "selections.txt": as_raven(found)}
-            if options.html:
-                from lung_srad.inference.report import recording_page  # matplotlib: a second others need not wait
+        row, found = self.hear(task)
+        if found is None:
+            return row
+        texts = {"json": found.to_json_text(), "labels.txt": as_audacity(found), "selections.txt": as_raven(found)}
+        if self.options.html:
+            from lung_srad.inference.report import recording_page  # matplotlib: a second that others need not wait
 
-                texts["html"] = recording_page(found, path)
-        except (ConfigError, RunError):
-            raise
-        except (LungSradError, OSError, MemoryError) as error:
-            reason = str(error) if isinstance(error, LungSradError) else _sentence(path, error)
-            return row | {"status": FAILED, "error": shown(reason)}
+            texts["html"] = recording_page(found, task.path)
         place = self.folder / RECORDINGS / task.name
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -197,6 +190,27 @@ class Worker:
             raise _cannot_write(place.parent, error) from error
         for suffix, text in texts.items():
             write_text(place.with_name(f"{place.name}.{suffix}"), text)
+        return row
+
+    def hear(self, task: Task, recording: Recorded | None = None) -> tuple[Row, Classification | None]:
+        """Returns the row of a file, and its answers where it has some.
+
+        Args:
+            task: what is heard.
+            recording: the file, where it is not at the path of the task.
+        """
+        path, options = Path(task.path), self.options
+        row: Row = {"path": task.path, "file": fingerprint(task.path), "output": task.name}
+        row["patient"] = self.patients.get(path.name) or self.patients.get(path.stem) or patient_of(path)
+        given = path if recording is None else recording
+        try:
+            heard = self.model.classify(given, cycles=options.cycles, hop=options.hop, batch_size=options.batch_size)
+        except (ConfigError, RunError):
+            raise
+        except (LungSradError, OSError, MemoryError) as error:
+            reason = str(error) if isinstance(error, LungSradError) else _sentence(path, error)
+            return row | {"status": FAILED, "error": shown(reason)}, None
+        found = replace(heard, rule=options.rule, path=task.path)
         return row | {
             "status": found.quality.verdict,
             "codes": list(found.codes),
@@ -205,7 +219,7 @@ class Worker:
             "segments": len(found.segments),
             "events": len(found.events),
             "summary": found.summary.to_dict(),
-        }
+        }, found
 
 
 def classify_all(
@@ -236,7 +250,7 @@ def settings_of(model: Model, options: Options) -> dict[str, Any]:
     """Returns what an output folder is bound to: the model, the options and the layout of the files."""
     chosen = asdict(options)
     del chosen["batch_size"]  # answers do not change with it
-    return {"version": VERSION, "model": model.facts(), **chosen}
+    return {"version": VERSION, "model": model.facts(), "class_names": list(model.class_names), **chosen}
 
 
 def fingerprint(path: str | Path) -> list[int] | None:

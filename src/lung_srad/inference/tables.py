@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,33 +18,67 @@ from lung_srad.inference.segments import Summary, together
 Cells = Mapping[str, Any]
 
 
-def write_tables(out: OutFolder, tasks: Sequence[Task], class_names: Sequence[str]) -> list[Path]:
-    """Writes the tables and the page of a folder in which every task is done, and returns their paths.
+def write_tables(
+    folder: Path,
+    rows: Sequence[Row],
+    answers: Callable[[], Iterable[tuple[str, Cells]]],
+    model: Mapping[str, Any],
+    class_names: Sequence[str],
+    pages: Mapping[str, str],
+) -> list[Path]:
+    """Writes the tables and the page of recordings that are all done, and returns their paths.
+
+    Args:
+        folder: where they go.
+        rows: of the recordings, sorted by path.
+        answers: gives path and JSON of every recording with an answer, in the same order; one is held at a time.
+        model: its facts.
+        class_names: of the model.
+        pages: of recordings, by path, below the folder.
 
     Raises:
-        RunError: one cannot be written, or the answers of a recording cannot be read.
+        RunError: a table cannot be written.
     """
-    rows = out.rows(tasks)
     table = [recording_row(row, class_names) for row in rows]
     patients = patient_rows(rows, class_names)
-    answered = [(task, row) for task, row in zip(tasks, rows, strict=True) if row["status"] != FAILED]
     segment_head = ["path", "start", "end", "label", "code", *(f"p_{name}" for name in class_names)]
     written = {
         "table.csv": (list(table[0]) if table else ["path"], table),
         "patients.csv": (list(patients[0]) if patients else ["patient"], patients),
-        "windows.csv": (segment_head, _rows_of(out, answered, _segments)),
-        "events.csv": (["path", "start", "end", "label", "peak", "mean"], _rows_of(out, answered, _events)),
+        "windows.csv": (segment_head, _rows_of(answers(), _segments)),
+        "events.csv": (["path", "start", "end", "label", "peak", "mean"], _rows_of(answers(), _events)),
     }
     for name, (head, cells) in written.items():
-        _write_csv(out.path / name, head, cells)
-    pages = {
-        row["path"]: f"{RECORDINGS}/{task.name}.html"
-        for task, row in answered
-        if (out.path / RECORDINGS / f"{task.name}.html").exists()
-    }
-    page = out.path / "index.html"
-    write_text(page, folder_page(table, patients, out.settings["model"], pages))
-    return [*(out.path / name for name in written), page]
+        _write_csv(folder / name, head, cells)
+    page = folder / "index.html"
+    write_text(page, folder_page(table, patients, model, pages))
+    return [*(folder / name for name in written), page]
+
+
+def tables_of_folder(out: OutFolder, tasks: Sequence[Task], class_names: Sequence[str]) -> list[Path]:
+    """Writes the tables of an output folder in which every task is done, and returns their paths.
+
+    Raises:
+        RunError: a table cannot be written, or the answers of a recording cannot be read.
+    """
+    rows = out.rows(tasks)
+    answered = [row for row in rows if row["status"] != FAILED]
+    pages = {row["path"]: f"{RECORDINGS}/{row['output']}.html" for row in answered}
+    there = {path: page for path, page in pages.items() if (out.path / page).exists()}
+    contents = partial(_answers_in, out.path, answered)
+    return write_tables(out.path, rows, contents, out.settings["model"], class_names, there)
+
+
+def _answers_in(folder: Path, rows: Iterable[Row]) -> Iterator[tuple[str, Cells]]:
+    for row in rows:
+        path = folder / RECORDINGS / f"{row['output']}.json"
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            seen = f"cannot be read ({getattr(error, 'strerror', None) or error})"
+            remedy = "remove the line of its recording from log.jsonl to hear it again"
+            raise RunError(message(path, seen, "what classify wrote", remedy)) from error
+        yield row["path"], content
 
 
 def recording_row(row: Row, class_names: Sequence[str]) -> dict[str, Any]:
@@ -95,18 +130,10 @@ def _summary_cells(summary: Summary | None, class_names: Sequence[str]) -> dict[
 
 
 def _rows_of(
-    out: OutFolder, answered: Iterable[tuple[Task, Row]], parts: Callable[[Cells], Iterator[dict[str, Any]]]
+    answers: Iterable[tuple[str, Cells]], parts: Callable[[Cells], Iterator[dict[str, Any]]]
 ) -> Iterator[dict[str, Any]]:
-    """Yields rows from the answers of every recording, of which one is held at a time."""
-    for task, row in answered:
-        path = out.path / RECORDINGS / f"{task.name}.json"
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            yield from ({"path": row["path"], **cells} for cells in parts(content))
-        except (OSError, ValueError, KeyError) as error:
-            seen = f"cannot be read ({getattr(error, 'strerror', None) or error})"
-            remedy = "remove the line of its recording from log.jsonl to hear it again"
-            raise RunError(message(path, seen, "what classify wrote", remedy)) from error
+    for path, content in answers:
+        yield from ({"path": path, **cells} for cells in parts(content))
 
 
 def _segments(content: Cells) -> Iterator[dict[str, Any]]:
