@@ -58,7 +58,7 @@ def classify(
     from lung_srad.inference import EventRule, find_recordings, load
 
     for target in filter(None, (csv, json)):
-        _require_new(target)
+        require_new(target)
     if out is None and (html or patients or workers > 1 or cluster):
         raise typer.BadParameter("--html, --patients, --workers and --cluster need --out DIR")
     if cluster is not None and html:
@@ -242,7 +242,7 @@ def _say_failed(errors: list[str], number: int) -> None:
         raise typer.Exit(1)
 
 
-def _require_new(target: Path) -> None:
+def require_new(target: Path) -> None:
     """Raises a RunError unless a file can be made here, and none is."""
     from lung_srad.errors import RunError, message
 
