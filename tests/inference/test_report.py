@@ -44,6 +44,7 @@ def test_a_folder_of_one_and_of_paths_that_have_nothing_in_common(model: Model) 
     for paths in (["a.wav"], ["a.wav", "/b/c.wav"], ["in/a.wav", "in/b.wav"]):
         page = folder_page([row | {"path": path} for path in paths], [], model.facts(), {})
         assert f"<h1>{len(paths)} recording" in page
+        assert page.count("<li>no</li>") == len(paths)
         assert "c.wav" in page or "a.wav" in page
 
 

@@ -1,5 +1,6 @@
 """Calibration and rejection: planted temperatures are found, foreign sounds get no answer, wrong files are refused."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
@@ -8,13 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from foreign import KINDS, foreign_waves
+from lung_srad.cli import app
+from lung_srad.datasets import Cycle
 from lung_srad.errors import ConfigError, RunError, WeightsError
+from lung_srad.evaluation import Predictions
 from lung_srad.inference import Model, load
 from lung_srad.inference.calibration import calibrate, fit_temperature, gaussian, rows_of
 from lung_srad.inference.descriptors import describe
 from lung_srad.inference.trust import Known, Trust, read_trust, trust_file, write_trust
+from lung_srad.runs import RunFolder
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -122,6 +128,45 @@ def test_the_file_belongs_to_its_weights(run: Path, model: Model, tmp_path: Path
         load(weights)
     trust_file(weights).unlink()
     assert read_trust(weights, model.sha256).origin == "not calibrated"
+
+
+class Corpus:
+    """Stands for a dataset: its training cycles are all that is asked for."""
+
+    def __init__(self, paths: list[Path]) -> None:
+        self.paths = paths
+
+    def cycles(self, split: str) -> list[Cycle]:
+        assert split == "train"
+        return [Cycle(f"{path.stem}#0", path, 0.2, 3.0, 0, "1", path.stem) for path in self.paths]
+
+
+def test_a_finished_run_is_calibrated(
+    make_run: Callable[..., Path], tmp_path: Path, record: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunFolder(make_run(tmp_path / "runs" / "seed1", "backbone.seconds=0.5", "backbone.frames=32"))
+    draw = np.random.default_rng(0)
+    logits = 2 * draw.standard_normal((400, 4))
+    labels = np.array([draw.choice(4, p=row) for row in softmax(logits)])
+    cycles = [Cycle(str(index), Path("a.wav"), 0, 1, label, "1", "a") for index, label in enumerate(labels)]
+    run.select.prepare()
+    given = Predictions.of(cycles, softmax(2 * logits), class_names=("normal", "crackle", "wheeze", "both"))
+    run.select.write_predictions(3, "validation", given)
+    result = {"rules": [], "selected_epoch": 3, "headline": "select", "train_cycles": 4}
+    (run.path / "result.json").write_text(json.dumps(result))
+    assert calibrate(run.path).temperature == pytest.approx(2, rel=0.2)
+    assert not load(run.path).trust.known
+    corpus = Corpus([record(f"{name}.wav", seconds=28, seed=seed) for seed, name in enumerate("abcd")])
+    monkeypatch.setattr("lung_srad.datasets.open_dataset", lambda data, split: corpus)
+    found = CliRunner().invoke(app, ["calibrate", str(run.path), "--data", "icbhi:x", "--least", "0.2"])
+    assert found.exit_code == 0, found.output
+    trust = load(run.path).trust
+    assert trust.least == 0.2
+    assert "temperature on 400 validation cycles of the run; foreign against 228 clips" in trust.origin
+    own = load(run.path).classify(record("e.wav", seconds=28, seed=9), hop=0.5).segments
+    assert np.mean([each.code == "foreign" for each in own]) < 0.3
+    others = load(run.path).classify(next(foreign_waves("speech-like", 10.0)), rate=16_000, hop=0.5).segments
+    assert np.mean([each.code == "foreign" for each in others]) > 0.7
 
 
 def test_a_run_that_is_not_finished_is_not_calibrated(run: Path, tmp_path: Path) -> None:

@@ -14,33 +14,36 @@ if TYPE_CHECKING:
 
 Table = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a row per window or cycle; a new file.")]
 Document = Annotated[Path | None, typer.Option(metavar="FILE", help="Write everything, for programs; a new file.")]
+Folder = Annotated[
+    str | None,
+    typer.Option(metavar="DIR", help="Write tables, JSON, Audacity and Raven files here; continues what is there."),
+]
+Given = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Cycles: ICBHI, Audacity, Raven, or .csv with start,end; or a folder."),
+]
+Who = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="With --out: a .csv with the columns recording,patient.")
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help='With --out: a Ray cluster; "local" starts one here. Extra cluster.'),
+]
 _SHOWN = 20  # sentences about files that failed; the table has them all
 
 
 def classify(
     paths: Annotated[list[str], typer.Argument(metavar="FILES...", help="Recordings, or folders of them.")],
     model: Annotated[str, typer.Option(help="A model that ships, a run's folder, or a weights file.")] = "demo",
-    out: Annotated[
-        str | None,
-        typer.Option(metavar="DIR", help="Write tables, JSON, Audacity and Raven files here; continues what is there."),
-    ] = None,
+    out: Folder = None,
     html: Annotated[bool, typer.Option(help="With --out: a page for each recording, too.")] = False,
-    cycles: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Cycles: ICBHI, Audacity, Raven, or .csv with start,end; or a folder."),
-    ] = None,
+    cycles: Given = None,
     hop: Annotated[float, typer.Option(help="Seconds from one window to the next.")] = 2.0,
     onset: Annotated[float, typer.Option(help="Probability from which on an event begins.")] = 0.5,
     offset: Annotated[float, typer.Option(help="Probability under which it ends.")] = 0.3,
-    patients: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="With --out: a .csv with the columns recording,patient."),
-    ] = None,
+    patients: Who = None,
     workers: Annotated[int, typer.Option(min=1, help="With --out: processes, each with a model.")] = 1,
-    cluster: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help='With --out: a Ray cluster; "local" starts one here. Extra cluster.'),
-    ] = None,
+    cluster: Cluster = None,
     timing: Annotated[bool, typer.Option(help="Say how many times faster than real time it went.")] = False,
     csv: Table = None,
     json: Document = None,

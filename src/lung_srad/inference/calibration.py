@@ -144,7 +144,7 @@ def rows_of(model: Model, waves: list[Tensor]) -> dict[str, np.ndarray]:
 
 
 def _clips(model: Model, cycles: list[Cycle]) -> Iterator[Tensor]:
-    """Yields the cycles of one recording as training hears them, and its windows as classify does."""
+    """Yields the cycles of one recording, without the fades at its ends, and its windows as classify hears them."""
     front, path = model.frontend, cycles[0].path
     wave = load_recording(path, sample_rate=front.sample_rate, resampler=front.resampler, fades=False).samples
     length = round(front.seconds * front.sample_rate)

@@ -76,6 +76,10 @@ def folder_page(
         cards((status, f"{counts[status]:,}", _STATUS[status]) for status in counts),
     )
     sections = [Section("recordings", "Recordings", (_recordings(rows, links),))]
+    failed = [row["error"] for row in rows if row["status"] == "failed"]
+    if failed:
+        notes = (paragraph(note, kind="note") for note in _left_out(len(failed)))
+        sections.append(Section("failed", "Could not be used", (bullets(failed[:_MOST]), *notes)))
     if patients:
         sections.append(Section("patients", "Patients", (_patients(patients),)))
     title = f"{len(rows):,} recording{'s' * (len(rows) != 1)}"
@@ -92,10 +96,9 @@ def _recordings(rows: Sequence[Mapping[str, Any]], links: Mapping[str, str]) -> 
     for row in rows[:_MOST]:
         path = row["path"]
         name = _linked(shown(os.path.relpath(path, folder) if folder else path), links.get(path, ""))
-        why = row["error"].removeprefix(f"{shown(path)}: ") or row["codes"]
         figures = [_cell(row[each]) for each in ("seconds", "segments", "events", *means)]
-        cells.append((name, row["status"], why, row["patient"], *figures))
-    head = ("recording", "status", "why", "patient", "seconds", "segments", "events", *map(_spoken, means))
+        cells.append((name, row["status"], row["codes"], row["patient"], *figures))
+    head = ("recording", "status", "codes", "patient", "seconds", "segments", "events", *map(_spoken, means))
     caption = f"In {shown(folder)}" if folder else "All"
     return sheet(Sheet(caption, head, tuple(cells), _left_out(len(rows)), texts=4))
 
