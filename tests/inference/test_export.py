@@ -15,6 +15,7 @@ from lung_srad.inference import model_export as exporting
 from lung_srad.inference.graph import build_graph
 from lung_srad.inference.model_export import export_onnx
 from lung_srad.inference.parity import MARGIN, Parity, Turned, check_onnx
+from lung_srad.inference.trust import Trust
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -60,6 +61,17 @@ def test_the_file_says_what_it_is(model: Model, exported: Path) -> None:
     assert facts["notice"] == "simulated training, research use, not a medical device"
 
 
+def test_the_temperature_is_in_the_graph(model: Model, tmp_path: Path) -> None:
+    calibrated = replace(model, trust=Trust(temperature=2.0))
+    assert export_onnx(calibrated, tmp_path / "model.onnx", inputs=3).ok
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    wave = 0.1 * np.random.default_rng(0).standard_normal((1, 128_000)).astype(np.float32)
+    logits, found = session.run(["logits", "probabilities"], {"wave": wave})
+    np.testing.assert_allclose(found, torch.from_numpy(logits / 2).softmax(1).numpy(), atol=1e-6)
+    wanted = calibrated.classify(wave[0], rate=16_000).segments[0].probabilities
+    np.testing.assert_allclose(found[0], wanted, atol=1e-4)
+
+
 def test_features_alone(model: Model, tmp_path: Path) -> None:
     found = export_onnx(model, tmp_path / "features.onnx", given="features", inputs=4)
     assert [each.given for each in found.comparisons] == ["features"]
@@ -103,8 +115,8 @@ def test_only_a_close_call_may_turn(model: Model, exported: Path) -> None:
 
 
 def test_what_is_wrong_is_not_written(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def wrong(net, facts, *, given):
-        graph = build_graph(net, facts, given=given)
+    def wrong(net, facts, *, given, temperature):
+        graph = build_graph(net, facts, given=given, temperature=temperature)
         next(node for node in graph.graph.node if node.op_type == "Erf").op_type = "Tanh"
         return graph
 
