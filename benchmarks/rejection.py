@@ -32,11 +32,11 @@ Made by `{command}` at {machine}, with the model `{model}` ({system}), {seconds:
 
 The area under the ROC curve with which a score tells windows of lung recordings ({lungs}) from {count} sounds of each
 kind; 0.5 is chance. The sounds come from `benchmarks/foreign.py`: half of them hold nothing above 1.9 kHz, each lies
-over the steady noise of a room. *Silence* is that noise alone. *Both* is the score of `classify` (`ood_score`): the
-greater of two distances from what was heard in training, one of the network's feature vectors and one of 48 numbers
-that describe the sound; the other rows are what it was chosen from. {origin}
+over the steady noise of a room. *Silence* is that noise alone. *Descriptions* are 48 numbers that say what a sound is
+like (`inference/descriptors.py`); their distance from those of the training part is the `ood_score` of `classify`, which
+rejects at 1. The other rows are what it was chosen from.
 """
-USED = "both (used)"
+USED = "distance of descriptions (used)"
 Rows = dict[str, np.ndarray]
 
 
@@ -68,8 +68,8 @@ def scores(rows: Rows, known: dict[str, Known]) -> dict[str, np.ndarray]:
         "1 − largest probability": 1 - np.exp(logits.max(1) - total),
         "energy": -total,
         "distance of feature vectors": distances["embedding"],
-        "distance of descriptions": distances["sound"],
-        USED: np.max(list(distances.values()), axis=0),
+        "the greater of both": np.max(list(distances.values()), axis=0),
+        USED: distances["sound"],
     }
 
 
@@ -80,11 +80,11 @@ def area(inside: np.ndarray, outside: np.ndarray) -> float:
     return float((below + above).mean() / 2 / len(inside))
 
 
-def table(name: str, inside: Rows, outside: dict[str, Rows], known: dict[str, Known], threshold: float) -> str:
-    """Returns areas by score and kind, and what share of each the threshold rejects."""
+def table(name: str, inside: Rows, outside: dict[str, Rows], known: dict[str, Known]) -> str:
+    """Returns areas by score and kind, and what share of each is rejected."""
     own, others = scores(inside, known), {kind: scores(rows, known) for kind, rows in outside.items()}
     lines = [(score, *(f"{area(own[score], others[kind][score]):.3f}" for kind in outside), "") for score in own]
-    rejected = (f"{100 * np.mean(each[USED] >= threshold):.0f}" for each in (*others.values(), own))
+    rejected = (f"{100 * np.mean(each[USED] >= 1):.0f}" for each in (*others.values(), own))
     lines.append(("rejected by classify, %", *rejected))
     return f"### {name}\n\n{grid(('score', *outside, 'lungs'), lines)}"
 
@@ -112,15 +112,9 @@ def main() -> None:
         inside = lungs(model, dataset, args.recordings)
         sizes.append(f"{len(inside['logits'])} of {source.partition(':')[2].rstrip('/').rpartition('/')[2]}")
         say(f"heard {sizes[-1]}")
-        if model.trust.known and not sections:
-            known, threshold = dict(model.trust.known), model.trust.threshold
-        else:
-            known, threshold, _ = fit_known(model, dataset.cycles("train"))
-        sections.append(table(f"{name}: {sizes[-1]}", inside, outside, known, threshold))
-        if name.startswith("Another"):
-            sections[-1] += (
-                "\nHere what is known was found on the training part of that corpus, with the same network.\n"
-            )
+        known, count = fit_known(model, dataset.cycles("train"))
+        heading = f"{name}: {sizes[-1]} windows, known from {count:,} clips of its training part"
+        sections.append(table(heading, inside, outside, known))
     head = HEAD.format(
         command="python benchmarks/rejection.py --data icbhi:CORPUS" + (" --real icbhi:PATH" if args.real else ""),
         machine=machine_line(),
@@ -129,9 +123,6 @@ def main() -> None:
         seconds=model.frontend.seconds,
         lungs=" and ".join(sizes),
         count=args.count,
-        origin=f"Known: {model.trust.origin}."
-        if model.trust.known
-        else "Known: found on the training part for this page.",
     )
     write_part(args.out, HERE, head + "\n" + "\n".join(sections))
     say(f"wrote {args.out}")

@@ -22,7 +22,7 @@ def test_the_table_names_what_is_used_and_what_is_rejected() -> None:
         {name: np.full((4, 2), value) for name in ("embedding", "sound")} | {"logits": np.zeros((4, 4))}
         for value in (0.1, 3.0)
     )
-    text = table("A corpus", near, {"hum": far}, known, 1.0)
+    text = table("A corpus", near, {"hum": far}, known)
     assert f"| {USED} | 1.000 |  |" in text
     assert "| energy | 0.500 |  |" in text
     assert text.rstrip().endswith("| rejected by classify, % | 100 | 0 |")

@@ -71,8 +71,9 @@ def calibrate(
     trust = Trust(temperature, least=least, origin=f"{origin}; nothing is foreign")
     model = load(source)
     if dataset is not None:
-        known, threshold, count = fit_known(model, dataset.cycles("train"), progress)
-        trust = Trust(temperature, known, threshold, least, f"{origin}; foreign against {count} clips of training")
+        known, count = fit_known(model, dataset.cycles("train"), progress)
+        used = {"sound": known["sound"]}
+        trust = Trust(temperature, used, least=least, origin=f"{origin}; foreign against {count} clips of training")
     write_trust(trust_file(weights_of(source)), trust, model.sha256)
     return trust
 
@@ -91,13 +92,14 @@ def validation(run: RunFolder) -> Predictions:
     return found
 
 
-def fit_known(
-    model: Model, cycles: list[Cycle], progress: Progress | None = None
-) -> tuple[dict[str, Known], float, int]:
-    """Returns Gaussians of what the model hears in training, from where on a clip is foreign, and of how many clips.
+def fit_known(model: Model, cycles: list[Cycle], progress: Progress | None = None) -> tuple[dict[str, Known], int]:
+    """Returns Gaussians of the feature vectors and the sounds of training, and of how many clips they are.
 
-    Every second recording makes the Gaussians, the others the scales and the threshold: distances of what a Gaussian
-    was made of are too short.
+    Every second recording makes the Gaussians, the others their scales: distances of what a Gaussian was made of are
+    too short.
+
+    Raises:
+        DataError: too few clips.
     """
     groups = [
         list(group) for _, group in groupby(sorted(cycles, key=lambda c: (str(c.path), c.start)), lambda c: c.path)
@@ -115,8 +117,7 @@ def fit_known(
         seen = f"{len(first['sound'])} + {len(second['sound'])} clips"
         raise DataError(message("calibrate", seen, f"{_LEAST} or more in each half", "give the whole corpus"))
     known = {name: gaussian(first[name], second[name]) for name in first}
-    scores = np.max([known[name].distance(second[name]) for name in known], axis=0)
-    return known, float(np.quantile(scores, SHARE)), len(first["sound"]) + len(second["sound"])
+    return known, len(first["sound"]) + len(second["sound"])
 
 
 def gaussian(rows: np.ndarray, others: np.ndarray) -> Known:

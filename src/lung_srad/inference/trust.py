@@ -61,8 +61,8 @@ class Trust:
 
     Attributes:
         temperature: what logits are divided by (DECISIONS: temperature).
-        known: Gaussians of "embedding" and "sound"; without them nothing is foreign (DECISIONS: foreign-sounds).
-        threshold: of the greater of their distances, from which on a clip is foreign.
+        known: Gaussians of "sound", or of "embedding" too; without any nothing is foreign (DECISIONS: foreign-sounds).
+        threshold: of the greatest of their distances, from which on a clip is foreign.
         least: probability that the likeliest class needs; 0 answers always.
         origin: what all this was found on, in words.
     """
