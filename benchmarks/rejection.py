@@ -33,8 +33,8 @@ Made by `{command}` at {machine}, with the model `{model}` ({system}), {seconds:
 The area under the ROC curve with which a score tells windows of lung recordings ({lungs}) from {count} sounds of each
 kind; 0.5 is chance. The sounds come from `benchmarks/foreign.py`: half of them hold nothing above 1.9 kHz, each lies
 over the steady noise of a room. *Silence* is that noise alone. *Descriptions* are 48 numbers that say what a sound is
-like (`inference/descriptors.py`); their distance from those of the training part is the `ood_score` of `classify`, which
-rejects at 1. The other rows are what it was chosen from.
+like (`inference/descriptors.py`); their distance from those of the training part is the `ood_score` of `classify`,
+which rejects at 1. The other rows are what it was chosen from.
 """
 USED = "distance of descriptions (used)"
 Rows = dict[str, np.ndarray]

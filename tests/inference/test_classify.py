@@ -265,8 +265,8 @@ def test_answers_that_are_not_finite_are_no_silence(model: Model, record: Record
     class Broken(torch.nn.Module):
         backbone = model.net.backbone
 
-        def forward(self, features: torch.Tensor) -> torch.Tensor:
-            return torch.full((len(features), 4), math.nan)
+        def head(self, embeddings: torch.Tensor) -> torch.Tensor:
+            return torch.full((len(embeddings), 4), math.nan)
 
     with pytest.raises(WeightsError, match="not finite"):
         replace(model, net=Broken()).classify(record())

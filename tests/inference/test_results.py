@@ -55,6 +55,7 @@ def test_json_holds_everything(tmp_path: Path) -> None:
         "probabilities": {"normal": 0.25, "crackle": 0.75},
         "label": "crackle",
         "code": "",
+        "ood_score": None,
     }
     assert content["segments"][3]["probabilities"] is None
     assert content["summary"]["n"] == 3
