@@ -12,10 +12,10 @@ STAMP   := $(VENV)/.installed
 KERNELS := $(VENV)/.kernels
 
 .DEFAULT_GOAL := help
-.PHONY: help install kernels demo lint test slow slow-kill bench results transfer evaluation paper-small simulator statistics mutation weights spectrum clean
+.PHONY: help install kernels demo lint test slow slow-kill bench results transfer evaluation paper-small simulator statistics mutation weights spectrum bench-inference rejection parity clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP) $(KERNELS)  ## a virtual environment in .venv with the tested versions of everything
 
@@ -67,6 +67,9 @@ bench: install  ## benchmarks/RESULTS.md: the scan and the networks beside loops
 	$(PY) -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[baselines]'
 	$(PY) benchmarks/speed.py
 
+bench-inference: install  ## benchmarks/inference.md: recordings classified, a day in one file, a folder of 10,000 (an hour)
+	$(PY) benchmarks/inference.py
+
 results: install  ## docs/results.md from ICBHI recordings: make results DATA=PATH
 	@test -n "$(DATA)" || { echo "error: DATA is empty; it is the folder of the ICBHI recordings; make results DATA=PATH" >&2; exit 2; }
 	$(PY) benchmarks/results.py --data "$(DATA)"
@@ -84,6 +87,13 @@ evaluation: install  ## its part on intervals, devices and SPRSound (hours): mak
 paper-small: install  ## every system of the tables for two epochs, small, into docs/results.md (an hour): make paper-small DATA=PATH
 	@test -n "$(DATA)" || { echo "error: DATA is empty; it is the folder of the ICBHI recordings; make paper-small DATA=PATH" >&2; exit 2; }
 	$(PY) benchmarks/paper.py --data "$(DATA)"
+
+rejection: install  ## its part on sounds that are no lung (10 minutes): make rejection SIMULATED=PATH, and ICBHI=PATH for real lungs
+	@test -n "$(SIMULATED)" || { echo "error: SIMULATED is empty; it is a corpus that lung-srad simulate made; make rejection SIMULATED=PATH" >&2; exit 2; }
+	$(PY) benchmarks/rejection.py --data "icbhi:$(SIMULATED)" $(if $(ICBHI),--real "icbhi:$(ICBHI)")
+
+parity: install  ## benchmarks/parity.md: exported graphs beside their models on 1,000 inputs, 50 for DASS-medium (20 minutes)
+	$(PY) benchmarks/parity.py
 
 simulator: install  ## benchmarks/simulator.md: how hard simulated corpora are; with DATA=PATH of ICBHI, how like real ones
 	$(PY) benchmarks/simulator.py $(if $(DATA),--data "$(DATA)") $(if $(ANNOTATIONS),--annotations "$(ANNOTATIONS)")

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from lung_srad.files import replacing, sha256
 from lung_srad.inference.model import SYNTHETIC_NOTICE
+from lung_srad.inference.trust import read_trust, trust_file, write_trust
 from lung_srad.runs import RunFolder, load_model, save_model
 from lung_srad.runs.shipped import DEFAULT, SHIPPED
 from lung_srad.training import results_table
@@ -24,6 +25,7 @@ from lung_srad.training import results_table
 LIMIT = 8_000_000  # bytes
 SIMULATE = "lung-srad simulate {corpus} --size full --difficulty easy --seed 0"
 TRAIN = "lung-srad train {preset} --profile small --no-refit --data icbhi:{corpus} --seeds 1 --out {out}"
+CALIBRATE = "lung-srad calibrate {run}"  # without data: real lungs would be foreign to simulated ones
 CARD = """\
 ---
 name: {name}
@@ -108,6 +110,10 @@ def ship(name: str, run: RunFolder, corpus: Path, folder: Path) -> None:
     save_model(weights, replace(load_model(run.weights), synthetic=True))
     with replacing(weights.with_suffix(".md")) as file:
         file.write(card(weights, run, corpus).encode())
+    trust_file(weights).unlink(missing_ok=True)  # that of other weights would be refused
+    if trust_file(run.weights).is_file():
+        found = read_trust(run.weights, sha256(run.weights))
+        write_trust(trust_file(weights), found, sha256(weights))
     print(f"wrote {weights} and {weights.stem}.md")
 
 
@@ -124,6 +130,8 @@ def main() -> None:
         train = TRAIN.format(preset=args.preset, corpus=args.corpus, out=args.out)
         shell(f"{train} --resume")
     run = args.run or args.out / f"{args.preset}-small" / "seed1"
+    if not args.only_copy:
+        shell(CALIBRATE.format(run=shlex.quote(str(run))))
     ship(DEFAULT, RunFolder(run), args.corpus, SHIPPED)
 
 

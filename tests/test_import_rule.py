@@ -17,7 +17,7 @@ LEVELS = (
     ("literature",),
     ("config",),
     ("method", "audio"),
-    ("kernels",),
+    ("kernels", "portable"),
     ("models", "datasets"),
     ("objectives",),
     ("evaluation", "analysis"),

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lung_srad import audio, datasets, errors, kernels, method
     from lung_srad.config import load_preset
-    from lung_srad.inference import load
+    from lung_srad.inference import export_folder, export_onnx, load
     from lung_srad.method import spectral_response
     from lung_srad.models import create_model, for_inference, mixing_matrix
+    from lung_srad.portable import load_onnx
     from lung_srad.training import evaluate, fit, score
 
     __version__: str
@@ -27,10 +28,13 @@ __all__ = [
     "datasets",
     "errors",
     "evaluate",
+    "export_folder",
+    "export_onnx",
     "fit",
     "for_inference",
     "kernels",
     "load",
+    "load_onnx",
     "load_preset",
     "method",
     "mixing_matrix",
@@ -42,9 +46,12 @@ _ROOMS = frozenset({"audio", "datasets", "errors", "kernels", "method"})
 _ROOM_OF = {
     "create_model": "models",
     "evaluate": "training",
+    "export_folder": "inference",
+    "export_onnx": "inference",
     "fit": "training",
     "for_inference": "models",
     "load": "inference",
+    "load_onnx": "portable",
     "load_preset": "config",
     "mixing_matrix": "models",
     "score": "training",

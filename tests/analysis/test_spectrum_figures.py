@@ -21,7 +21,7 @@ from lung_srad.analysis import (
     svg,
     sweep_figure,
 )
-from lung_srad.analysis.figures import SYSTEM_COLOURS, system_colours
+from lung_srad.drawing import SYSTEM_COLOURS, system_colours
 from lung_srad.errors import ConfigError
 from lung_srad.method import gaussian_kernel, spectral_response
 from lung_srad.models import create_model

@@ -70,7 +70,7 @@ def test_less_than_a_frame_has_no_answer(model: Model, record: Record) -> None:
     [
         ("a.wav", 8000, 1, ""),
         ("a.wav", 96_000, 1, ""),
-        ("a.flac", 44_100, 2, "mixed_down"),
+        ("a.flac", 44_100, 2, "mixed_down"),  # and nothing dead or out of phase
         ("a.ogg", 22_050, 1, ""),
         ("a.mp3", 16_000, 1, ""),
         ("a.wav", 2000, 1, "low_rate"),
@@ -152,6 +152,17 @@ def test_cycles_come_as_pairs_a_table_or_an_annotation(model: Model, record: Rec
         assert model.classify(path, cycles=given).segments == expected.segments
 
 
+def test_cycles_come_from_audacity_and_raven(model: Model, record: Record, tmp_path: Path) -> None:
+    path, pairs = record(), [(0.5, 2.25), (2.25, 9.5)]
+    (tmp_path / "labels.txt").write_text("0.5\t2.25\tcrackle\n\\\t100.0\t900.0\n2.25\t9.5\n\n", encoding="utf-8-sig")
+    header = "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tAnnotation\n"
+    rows = [f"{n}\t{view}\t1\t{a}\t{b}\tx\n" for n, (a, b) in enumerate(pairs, 1) for view in ("Waveform 1", "Spec 1")]
+    (tmp_path / "a.Table.1.selections.txt").write_text(header + "".join(rows))
+    expected = model.classify(path, cycles=pairs)
+    for given in (tmp_path / "labels.txt", tmp_path):
+        assert model.classify(path, cycles=given).segments == expected.segments
+
+
 def test_an_open_end_is_that_of_the_recording(model: Model, record: Record) -> None:
     assert spans(model.classify(record(), cycles=[(4, math.inf)])) == [(4, 9.5)]
 
@@ -170,7 +181,7 @@ def test_an_open_end_is_that_of_the_recording(model: Model, record: Record) -> N
         ([], "no cycle"),
         ("absent.txt", "absent.txt: cannot be read"),
         ("absent.csv", "absent.csv: cannot be read"),
-        (".", "no cycles of a.wav; a.txt or a.csv"),
+        (".", "no cycles of a.wav; one of a.txt, a.csv, a.Table.1.selections.txt"),
     ],
 )
 def test_cycles_that_cannot_be(model: Model, record: Record, tmp_path: Path, monkeypatch, cycles, words) -> None:
@@ -195,7 +206,10 @@ def test_cycles_that_cannot_be(model: Model, record: Record, tmp_path: Path, mon
         ("c.csv", 'start,end\n0,"1\n', "cannot be read"),
         ("c.csv", "start,end\n0,1\xff", "cannot be read"),
         ("c.txt", "", "no line"),
-        ("c.txt", "0.0\t1.0\tcrackle\n", "c.txt.* 3 tab-separated fields"),
+        ("c.txt", "0.0\t1.0\tcrackle\n1.0\t0.5\twheeze\n", "c.txt: line 2: from '1.0' to '0.5'"),
+        ("c.txt", "0.0\t1.0\tcr\xffckle\n", "c.txt: cannot be read"),
+        ("c.txt", "0.0\t1.0\t0\t0\t7\n", "c.txt.* 5 tab-separated fields"),
+        ("c.txt", "Selection\tBegin Time (s)\tEnd Time (s)\n1\t0\tx\n", "line 2: from '0' to 'x'"),
         ("c.txt", "0.0\t1.0\t0\t0\n0.5\t2.0\t0\t0\n", "before the cycle above ends"),
     ],
 )
@@ -251,8 +265,8 @@ def test_answers_that_are_not_finite_are_no_silence(model: Model, record: Record
     class Broken(torch.nn.Module):
         backbone = model.net.backbone
 
-        def forward(self, features: torch.Tensor) -> torch.Tensor:
-            return torch.full((len(features), 4), math.nan)
+        def head(self, embeddings: torch.Tensor) -> torch.Tensor:
+            return torch.full((len(embeddings), 4), math.nan)
 
     with pytest.raises(WeightsError, match="not finite"):
         replace(model, net=Broken()).classify(record())

@@ -1,81 +1,52 @@
-"""Windows of a long recording: read in parts, without a seam, without holding it all."""
+"""Windows of a long recording: cut from pieces, without a seam, without holding it all."""
 
-from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 import torch
 
-from lung_srad.audio import Frontend, load_recording
-from lung_srad.inference import clips
-from lung_srad.inference.clips import BLOCK, MARGIN, Windows
+from lung_srad.audio import Frontend
+from lung_srad.inference.clips import Windows
 
-Record = Callable[..., Path]
+RATE = 16_000
 
 
-@pytest.mark.parametrize(
-    ("name", "rate", "resampler"),
-    [
-        ("a.wav", 4000, "sinc"),
-        ("a.flac", 44_100, "sinc"),
-        ("a.wav", 11_021, "sinc"),  # no common divisor
-        ("a.wav", 16_000, "sinc"),
-        ("a.mp3", 22_050, "sinc"),
-        ("a.ogg", 22_050, "sinc"),
-        ("a.wav", 10_000, "soxr"),
-    ],
-)
-def test_parts_fit_together_without_a_seam(record: Record, name: str, rate: int, resampler: str) -> None:
-    if resampler == "soxr":
-        pytest.importorskip("soxr")
-    path = record(name, seconds=2 * BLOCK + 3.3, rate=rate)
-    frontend = Frontend(resampler=resampler)
-    whole = load_recording(path, resampler=resampler, fades=False).samples
-    windows = Windows(path, frontend, 3.7)
-    found = list(windows)
-    starts = [round(clip.start * 16_000) for clip in found]
-    assert starts[-1] == len(whole) - 128_000
-    assert all(after - before <= round(3.7 * 16_000) for before, after in pairwise(starts))
+def noise(seconds: float) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(0).standard_normal(round(seconds * RATE)).astype(np.float32))
+
+
+@pytest.mark.parametrize("size", [100, 7777, 10**6])
+@pytest.mark.parametrize(("seconds", "hop"), [(33.3, 3.7), (33.3, 8.0), (8.0, 2.0), (8.1, 2.0), (12.0, 2.0)])
+def test_windows_are_those_of_the_whole_wave(seconds: float, hop: float, size: int) -> None:
+    wave, windows = noise(seconds), Windows(Frontend(), hop)
+    found = [clip for piece in wave.split(size) for clip in windows.push(piece)] + windows.close(seconds)
+    starts = [round(clip.start * RATE) for clip in found]
+    assert starts[0] == 0
+    assert starts[-1] == len(wave) - 8 * RATE
+    assert all(after - before == round(hop * RATE) for before, after in pairwise(starts[:-1]))
     for start, clip in zip(starts, found, strict=True):
-        assert torch.allclose(clip.wave, whole[start : start + 128_000], rtol=0, atol=1e-6)
+        assert torch.equal(clip.wave, wave[start : start + 8 * RATE])
+        assert clip.end == pytest.approx(clip.start + 8)
+        assert clip.end <= seconds
 
 
-def test_a_long_recording_is_never_held_whole(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = record(seconds=4 * BLOCK, rate=1000)
-    asked = []
-
-    def listening(path: Path, **options):
-        asked.append(options["stop"] - options["start"])
-        return load_recording(path, **options)
-
-    monkeypatch.setattr(clips, "load_recording", listening)
-    held = [clip.wave.untyped_storage().nbytes() for clip in Windows(path, Frontend(), 2.0)]
-    assert len(asked) == 4
-    assert max(asked) <= BLOCK + 2 * MARGIN
-    assert max(held) <= (BLOCK + 8) * 16_000 * 4
+def test_a_window_comes_as_soon_as_it_is_whole() -> None:
+    windows = Windows(Frontend(), 2.0)
+    assert windows.push(noise(7.99)) == []
+    assert [clip.start for clip in windows.push(noise(0.01))] == [0.0]
+    assert [clip.start for clip in windows.push(noise(4.5))] == [2.0, 4.0]
+    assert [clip.start for clip in windows.close(12.5)] == [4.5]
 
 
-def test_nothing_is_faded_in_a_window(record: Record) -> None:
-    path = record(seconds=9)
-    first, last = Windows(path, Frontend(), 8.0)
-    whole = load_recording(path, fades=False).samples
-    assert torch.equal(first.wave, whole[:128_000])
-    assert torch.equal(last.wave, whole[-128_000:])
-    faded = load_recording(path).samples
-    assert not torch.allclose(first.wave[:500], faded[:500], atol=1e-3)
+def test_a_long_wave_is_never_held_whole() -> None:
+    windows = Windows(Frontend(), 2.0)
+    for _ in range(20):
+        held = [clip.wave.untyped_storage().nbytes() for clip in windows.push(noise(5))]
+        assert max([windows._kept.untyped_storage().nbytes(), *held]) <= 4 * 16 * RATE
 
 
-def test_what_is_true_of_some_parts_only_says_so(tmp_path: Path) -> None:
-    samples = 0.1 * np.random.default_rng(0).standard_normal((2 * BLOCK * 4000, 2))
-    samples[(BLOCK - MARGIN) * 4000 :, 1] = 0
-    soundfile.write(tmp_path / "a.wav", samples, 4000)
-    windows = Windows(tmp_path / "a.wav", Frontend(), 8.0)
-    assert windows.notices == ()
-    list(windows)
-    assert windows.notices == (
-        "mixed_down: the mean of 2 channels",
-        "dead_channel: channel 2 of 2 carries no signal (in 1 of 2 parts)",
-    )
+def test_less_than_a_frame_cannot_be_heard() -> None:
+    windows = Windows(Frontend(), 2.0)
+    assert windows.push(torch.ones(300)) == []
+    assert [(clip.start, clip.end, clip.wave) for clip in windows.close(300 / RATE)] == [(0.0, 300 / RATE, None)]

@@ -55,9 +55,15 @@ def test_json_holds_everything(tmp_path: Path) -> None:
         "probabilities": {"normal": 0.25, "crackle": 0.75},
         "label": "crackle",
         "code": "",
+        "ood_score": None,
     }
     assert content["segments"][3]["probabilities"] is None
     assert content["summary"]["n"] == 3
+    assert content["events"] == [
+        {"start": 2.0, "end": 12.0, "label": "crackle", "peak": 0.625, "mean": pytest.approx(0.525)}
+    ]
+    assert content["event_rule"] == {"onset": 0.5, "offset": 0.3, "gap": 0.0, "shortest": 0.0}
+    assert content["quality"] == {"verdict": "accept", "findings": [], "measures": {}}
     assert content["notices"] == ["low_rate: 1 kHz"]
     assert content["model"] == FACTS
 
@@ -92,13 +98,13 @@ def test_the_text_shows_few_segments_and_the_summary() -> None:
         ["max", "0.75", "0.75"],
         ["windows", "2", "1", "silence", "1"],
     ]
-    assert lines[9:] == ["note: low_rate: 1 kHz"]
+    assert lines[9:] == ["  event 2.00-12.00 s: crackle 0.53", "note: low_rate: 1 kHz"]
 
 
 def test_the_text_of_many_segments_is_the_summary() -> None:
     text = str(found(segments=SEGMENTS * 100, kind="cycles"))
     assert "a.wav: 14.00 s, 400 cycles" in text
-    assert len(text.splitlines()) == 6
+    assert len(text.splitlines()) == 7  # an event among them
 
 
 def test_a_name_with_control_characters_cannot_draw_on_the_terminal() -> None:

@@ -25,16 +25,19 @@ from lung_srad.analysis.spectra import (
 from lung_srad.analysis.spectrum_figures import layers_figure, network_map, shown_places
 from lung_srad.analysis.suggestion import SCORES, LayerScore, Suggestion, require_score, suggest
 from lung_srad.analysis.sweep_figures import Panel, PanelPoint, sweep_figure
+from lung_srad.analysis.timeline import Bar, Levels, timeline_figure
 from lung_srad.drawing import png, svg
 
 __all__ = [
     "AUTHORS_BINS",
     "CLASS_COLOURS",
     "SCORES",
+    "Bar",
     "Curve",
     "Lane",
     "LayerScore",
     "LayerSpectrum",
+    "Levels",
     "Mark",
     "NetworkSpectrum",
     "Panel",
@@ -63,4 +66,5 @@ __all__ = [
     "suggest",
     "svg",
     "sweep_figure",
+    "timeline_figure",
 ]

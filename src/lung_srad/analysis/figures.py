@@ -18,7 +18,7 @@ from lung_srad.drawing import INK, SYSTEM_STYLES, drawing_style, system_colours
 CLASS_COLOURS = ("#a9b0b8", "#56b4e9", "#e69f00", "#d69ac0")  # normal, crackle, wheeze, both; black text reads on all
 TOP_HERTZ = 2000  # breath, crackles and wheezes lie below
 
-_WINDOW, _HOP, _FLOOR_DB = 256, 96, 50.0  # samples at 4 kHz: 64 ms and 24 ms
+WINDOW, HOP, FLOOR_DB = 256, 96, 50.0  # samples at 4 kHz: 64 ms and 24 ms
 _INCHES, _INCHES_PER_LETTER = 7.6, 0.065  # width of a time axis, and of a letter on it
 
 
@@ -96,10 +96,10 @@ def spectrogram(wave: Tensor, rate: int) -> NDArray[np.float32]:
     """
     low = resample(wave, rate, 2 * TOP_HERTZ)
     power = torch.stft(
-        low.diff(), _WINDOW, _HOP, window=torch.hann_window(_WINDOW), return_complex=True, pad_mode="constant"
+        low.diff(), WINDOW, HOP, window=torch.hann_window(WINDOW), return_complex=True, pad_mode="constant"
     ).abs()
     levels = 20 * power.clamp_min(1e-9).log10().numpy()
-    return np.clip(levels - np.percentile(levels, 99.7), -_FLOOR_DB, 0)
+    return np.clip(levels - np.percentile(levels, 99.7), -FLOOR_DB, 0)
 
 
 def recording_figure(levels: NDArray, seconds: float, lanes: Sequence[Lane]) -> Figure:

@@ -9,7 +9,7 @@ from torch import Tensor
 from lung_srad.audio.decode import Recording, read, require_memory, span
 from lung_srad.audio.resampling import require_resampler, resample
 
-_FADE_SHARE = 16  # fades last 1/16 s
+FADE_SHARE = 16  # fades last 1/16 s
 _LOW_RATE = 4_000  # the lowest rate of the recordings that the systems are trained on
 
 
@@ -64,7 +64,7 @@ def load_recording(
     if recording.rate < _LOW_RATE:
         notices += (f"low_rate: recorded at {recording.rate} Hz, under {_LOW_RATE} Hz",)
     wave = resample(recording.samples, recording.rate, sample_rate, method=resampler)
-    wave = fade(wave, sample_rate // _FADE_SHARE) if fades else wave
+    wave = fade(wave, sample_rate // FADE_SHARE) if fades else wave
     return Recording(wave, sample_rate, recording.channels, notices)
 
 
@@ -98,7 +98,7 @@ def cut_cycle(
     length = round(seconds * sample_rate)
     cycle = wave[..., first:last]
     fitted = cycle[..., torch.arange(length, device=wave.device) % (last - first)]
-    return fitted if last - first > length else fade(fitted, sample_rate // _FADE_SHARE, start=False)
+    return fitted if last - first > length else fade(fitted, sample_rate // FADE_SHARE, start=False)
 
 
 def load_cycle(

@@ -12,7 +12,7 @@ WINDOW_MS, HOP_MS = 25, 10
 PREEMPHASIS = 0.97
 LOW_HZ = 20.0
 WINDOWS = {"hanning": 1.0, "povey": 0.85}  # the power of the Hann window that each one is
-_FLOOR = torch.finfo(torch.float32).eps  # Kaldi's, whatever the precision
+FLOOR = torch.finfo(torch.float32).eps  # Kaldi's, whatever the precision
 
 
 class KaldiFbank(nn.Module):
@@ -69,7 +69,7 @@ class KaldiFbank(nn.Module):
             before = torch.cat((frames[..., :1], frames[..., :-1]), -1)
             spectrum = torch.fft.rfft((frames - PREEMPHASIS * before) * self.window, n=self.fft)
             power = spectrum.real.square() + spectrum.imag.square()  # (..., frames, fft / 2 + 1)
-            return (power @ self.filters).clamp_min(_FLOOR).log()
+            return (power @ self.filters).clamp_min(FLOOR).log()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "KaldiFbank":
         """Returns the module, moved as asked; its filters are built anew instead of being rounded."""

@@ -14,7 +14,7 @@ SILENCE_STD = 1e-4
 
 _VERSION = 1  # of what spectrogram() returns; a cache of an older one is not read
 _MELS = 128
-_AUDIOSET_MEAN, _AUDIOSET_STD = -4.2677393, 4.5689974
+AUDIOSET_MEAN, AUDIOSET_STD = -4.2677393, 4.5689974
 
 
 def is_silent(spec: Tensor) -> Tensor:
@@ -160,7 +160,7 @@ class Frontend(AudioFrontend):
             (..., T, 128) -> (..., T, 128)
         """
         if self.normalization == "audioset":
-            return (spec - _AUDIOSET_MEAN) / (2 * _AUDIOSET_STD)
+            return (spec - AUDIOSET_MEAN) / (2 * AUDIOSET_STD)
         axes = (-2,) if self.normalization == "mel_mean" else (-2, -1)
         centred = spec - spec.mean(axes, keepdim=True)
         return centred / (2 * centred.std((-2, -1), keepdim=True).clamp_min(SILENCE_STD))

@@ -48,7 +48,7 @@ def resample(wave: Tensor, rate: int, target: int, *, method: str = "sinc") -> T
     flat = wave.reshape(-1, wave.shape[-1])  # (waves, n)
     if method == "soxr":
         out = _soxr(flat, rate, target, length)
-    elif new * (2 * _half_width(old, new) + old) <= _MAX_DENSE:
+    elif new * (2 * half_width(old, new) + old) <= _MAX_DENSE:
         out = _polyphase(flat, old, new, length)
     else:
         out = _tap_by_tap(flat, old, new, length)
@@ -62,7 +62,8 @@ def require_resampler(method: str) -> None:
         raise ConfigError(text)
 
 
-def _half_width(old: int, new: int) -> int:
+def half_width(old: int, new: int) -> int:
+    """Returns how many input samples the sinc hears on either side, for rates without a common divisor."""
     return math.ceil(_ZEROS * old / (min(old, new) * _ROLLOFF))
 
 
@@ -81,7 +82,7 @@ def _dense_kernel(old: int, new: int, dtype: torch.dtype) -> Tensor:
     Shape:
         (new, 1, 2 * half_width + old)
     """
-    half = _half_width(old, new)
+    half = half_width(old, new)
     taps = torch.arange(-half, half + old, dtype=torch.float64) / old
     # Upstream rounds the phase, and nothing else, to the wave's precision; so do we, to agree to the bit.
     phase = torch.arange(0, -new, -1, dtype=dtype) / new
@@ -89,7 +90,7 @@ def _dense_kernel(old: int, new: int, dtype: torch.dtype) -> Tensor:
 
 
 def _polyphase(flat: Tensor, old: int, new: int, length: int) -> Tensor:
-    half = _half_width(old, new)
+    half = half_width(old, new)
     kernel = _dense_kernel(old, new, flat.dtype).to(flat.device)
     phases = F.conv1d(F.pad(flat[:, None], (half, half + old)), kernel, stride=old)  # (waves, new, blocks)
     return phases.transpose(1, 2).reshape(len(flat), -1)[:, :length]
@@ -97,7 +98,7 @@ def _polyphase(flat: Tensor, old: int, new: int, length: int) -> Tensor:
 
 def _tap_by_tap(flat: Tensor, old: int, new: int, length: int) -> Tensor:
     """Returns the same sum for rates with a small common divisor, of the non-zero taps only."""
-    half = _half_width(old, new)
+    half = half_width(old, new)
     phase = torch.arange(new) * old  # (new,), in units of 1 / new input samples
     offset = torch.arange(-half, half + 2)[:, None] + phase // new  # (taps, new)
     kernel = _weights((offset.double() - phase.double() / new) / old, old, new).to(flat)

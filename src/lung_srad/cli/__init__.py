@@ -15,6 +15,8 @@ from typer.core import TyperGroup
 
 from lung_srad.cli.data import check, simulate
 from lung_srad.cli.demo import demo
+from lung_srad.cli.exports import export
+from lung_srad.cli.insight import calibrate, embed, explain
 from lung_srad.cli.machine import doctor
 from lung_srad.cli.recordings import classify
 from lung_srad.cli.reports import compare, report
@@ -28,12 +30,16 @@ from lung_srad.memory import keep_memory
 __all__ = ["app", "main"]
 
 VERBS: dict[str, Callable[..., None]] = {
+    "calibrate": calibrate,
     "check": check,
     "classify": classify,
     "compare": compare,
     "demo": demo,
     "doctor": doctor,
+    "embed": embed,
     "evaluate": evaluate,
+    "explain": explain,
+    "export": export,
     "presets": presets,
     "report": report,
     "simulate": simulate,

@@ -21,13 +21,21 @@ PACKAGES = (
     "soxr",
     "tensorboard",
     "transformers",
+    "onnx",
+    "onnxruntime",
+    "ray",
+    "pyarrow",
+    "pandas",
+    "fsspec",
     "lung-srad-kernels",
 )
 EXTRAS = {
     "audio": ("soxr",),
     "track": ("tensorboard",),
     "baselines": ("transformers",),
+    "onnx": ("onnx", "onnxruntime"),
     "kernels": ("lung-srad-kernels",),
+    "cluster": ("ray", "pyarrow", "pandas", "fsspec"),
 }
 
 

@@ -4,20 +4,22 @@ from pathlib import Path
 
 from lung_srad.errors import RunError, message
 from lung_srad.files import sha256
+from lung_srad.inference.folder import is_model_folder, read_folder
 from lung_srad.inference.model import NOTICE, SYNTHETIC_NOTICE, Model
+from lung_srad.inference.trust import read_trust
 from lung_srad.models import for_inference
 from lung_srad.runs import RunFolder, TrainedModel, load_model
 from lung_srad.runs.shipped import DEFAULT, is_shipped, shipped, shipped_weights
 
 
 def load(source: str | Path = DEFAULT) -> Model:
-    """Returns a model that ships, by name ("demo"), that of a run, by its folder, or that of a weights file.
+    """Returns a model that ships, by name ("demo"), that of a run or an export, by its folder, or of a weights file.
 
     A name goes before a folder of the same name in the working directory, which is ``./demo``. Nothing is fetched.
 
     Raises:
         RunError: no such model, a run without weights yet, or a file that is not a model of ours.
-        WeightsError: a shipped file that is absent, or not the one that its card describes.
+        WeightsError: a file that is absent, or not the one that its card, config or calibration describes.
     """
     path, name, card = _found(source)
     trained = load_model(path)
@@ -30,7 +32,13 @@ def load(source: str | Path = DEFAULT) -> Model:
         sha256=sha256(path),
         synthetic=trained.synthetic,
         card=card or _card(name, trained),
+        trust=read_trust(path, sha256(path)),
     )
+
+
+def weights_of(source: str | Path) -> Path:
+    """Returns the weights file of a model, named as for :func:`load`, with its errors."""
+    return _found(source)[0]
 
 
 def _found(source: str | Path) -> tuple[Path, str, str]:
@@ -39,6 +47,9 @@ def _found(source: str | Path) -> tuple[Path, str, str]:
         path, card = shipped_weights(str(source))
         return path, str(source), card
     path = Path(source)
+    if path.is_dir() and is_model_folder(path):
+        weights, card = read_folder(path)
+        return weights, path.resolve().name, card
     if path.is_dir():
         run = RunFolder(path)
         run.require()
@@ -47,6 +58,9 @@ def _found(source: str | Path) -> tuple[Path, str, str]:
         ships = ", ".join(shipped()) or "none in this installation"
         allowed = f"a run's folder, a weights.safetensors of one, or a model that ships ({ships})"
         raise RunError(message(f"model {str(source)!r}", "is not there", allowed, "check the path, or take a name"))
+    if path.suffix.lower() == ".onnx":
+        allowed = "weights of ours, which run in torch"
+        raise RunError(message(path, "is an exported graph", allowed, "lung_srad.load_onnx opens it, without torch"))
     return path, path.stem, ""
 
 

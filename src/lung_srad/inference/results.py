@@ -3,9 +3,8 @@
 import csv
 import io
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,46 +12,12 @@ from typing import Any
 from lung_srad.datasets.checks import shown
 from lung_srad.errors import RunError, message
 from lung_srad.files import replacing
+from lung_srad.inference.events import Cell, Event, EventRule, find_events, timeline
+from lung_srad.inference.quality import ACCEPT, Quality
+from lung_srad.inference.segments import Segment, Summary, summarize
 
 SCHEMA, SCHEMA_OF_MANY, VERSION = "lung_srad.classification", "lung_srad.classifications", 1
 ROWS = 12  # segments up to which a text shows each
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """One window or cycle.
-
-    Attributes:
-        start: seconds from the start of the recording.
-        end: seconds.
-        probabilities: of each class; empty where there is no answer.
-        label: the name of the likeliest class; None where there is no answer.
-        code: why there is no answer: "silence", or "short" for less than a frame of the spectrogram; else "".
-    """
-
-    start: float
-    end: float
-    probabilities: tuple[float, ...] = ()
-    label: str | None = None
-    code: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """A recording's segments in a few numbers.
-
-    Attributes:
-        n: segments with an answer; those without are counted in ``codes``.
-        max: the highest probability of each class over them; empty where n is 0.
-        mean: the mean probability of each class; empty where n is 0.
-        labels: how many segments are called by the name of each class.
-    """
-
-    n: int
-    max: dict[str, float]
-    mean: dict[str, float]
-    labels: dict[str, int]
-    codes: dict[str, int]
 
 
 @dataclass(frozen=True, repr=False)
@@ -64,6 +29,8 @@ class Classification:
         kind: what the segments are, "windows" or "cycles".
         notices: what was repaired, changed or is doubtful in the recording, each beginning with its code.
         model: name, hash, what it was trained on, and its notice, ready for JSON.
+        quality: what was found in the sound itself, and whether it is fit to be judged.
+        rule: when an event begins and ends.
     """
 
     path: str
@@ -74,20 +41,38 @@ class Classification:
     segments: tuple[Segment, ...]
     notices: tuple[str, ...]
     model: Mapping[str, Any]
+    quality: Quality = field(default_factory=Quality)
+    rule: EventRule = field(default_factory=EventRule)
 
     @cached_property
     def summary(self) -> Summary:
         """Maximum, mean and counts over the segments."""
-        answered = [segment for segment in self.segments if segment.probabilities]
-        columns = dict(zip(self.class_names, zip(*(s.probabilities for s in answered), strict=True), strict=False))
-        called = Counter(segment.label for segment in answered)
-        return Summary(
-            n=len(answered),
-            max={name: max(column) for name, column in columns.items()},
-            mean={name: sum(column) / len(column) for name, column in columns.items()},
-            labels={name: called[name] for name in self.class_names},
-            codes=dict(Counter(segment.code for segment in self.segments if segment.code)),
-        )
+        return summarize(self.segments, self.class_names)
+
+    @cached_property
+    def timeline(self) -> tuple[Cell, ...]:
+        """The mean over the segments that overlap, stretch by stretch."""
+        return timeline(self.segments)
+
+    @cached_property
+    def events(self) -> tuple[Event, ...]:
+        """Where abnormal sounds begin and end, by onset; of each sound by itself."""
+        return find_events(self.timeline, self.class_names, self.normal, self.rule)
+
+    @property
+    def normal(self) -> str:
+        """The name of the normal class."""
+        return self.model.get("normal", self.class_names[0])
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The codes of everything that was repaired or is doubtful, each once."""
+        said = (*self.notices, *map(str, self.quality.findings))
+        return tuple(dict.fromkeys(each.partition(":")[0] for each in said))
+
+    def with_rule(self, rule: EventRule) -> "Classification":
+        """Returns the same answers with events by another rule."""
+        return replace(self, rule=rule)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns everything as plain values; ``schema`` and ``version`` say how they are laid out."""
@@ -107,15 +92,17 @@ class Classification:
                     "probabilities": dict(zip(self.class_names, each.probabilities, strict=False)) or None,
                     "label": each.label,
                     "code": each.code,
+                    "ood_score": each.ood_score,
                 }
                 for each in self.segments
             ],
-            "summary": {
-                "n": summary.n,
-                "max": summary.max or None,
-                "mean": summary.mean or None,
-                "labels": summary.labels,
-                "codes": summary.codes,
+            "events": [asdict(event) for event in self.events],
+            "event_rule": asdict(self.rule),
+            "summary": summary.to_dict(),
+            "quality": {
+                "verdict": self.quality.verdict,
+                "findings": [asdict(finding) for finding in self.quality.findings],
+                "measures": dict(self.quality.measures),
             },
             "notices": list(self.notices),
             "model": dict(self.model),
@@ -127,7 +114,11 @@ class Classification:
         Raises:
             RunError: it cannot be written.
         """
-        write_text(path, _json(self.to_dict()))
+        write_text(path, self.to_json_text())
+
+    def to_json_text(self) -> str:
+        """Returns :meth:`to_dict` as the text of a JSON file."""
+        return _json(self.to_dict())
 
     def to_csv(self, path: str | Path) -> None:
         """Writes one row per segment, in one step.
@@ -154,7 +145,13 @@ class Classification:
         widths = [max(len(name), 4) for name in self.class_names]
         lines = [self._heading(), _line("", self.class_names, "", first, widths)]
         lines += [_line(*row, first, widths) for row in rows]
+        lines += [f"  event {each.start:.2f}-{each.end:.2f} s: {each.label} {each.mean:.2f}" for each in self._few()]
+        if self.quality.verdict != ACCEPT:
+            lines += [f"quality: {self.quality.verdict}; {finding}" for finding in self.quality.findings]
         return "\n".join([*lines, *(f"note: {notice}" for notice in self.notices)])
+
+    def _few(self) -> tuple[Event, ...]:
+        return self.events if len(self.events) <= ROWS else ()
 
     def _heading(self) -> str:
         number = len(self.segments)
