@@ -125,6 +125,8 @@ def test_a_line_that_a_kill_cut_is_heard_again(model: Model, ward: Path, tmp_pat
         tables_of_folder(OutFolder(path, settings), tasks, model.class_names)
     content = (cut / "log.jsonl").read_bytes()
     (cut / "log.jsonl").write_bytes(content[:-20])
+    for leftover in (cut / ".table.csv.1234.tmp", cut / "recordings" / "deep" / ".x.json.1234.tmp"):
+        leftover.write_text("half")
     out = OutFolder(cut, settings_of(model, Options()))
     assert (cut / "log.jsonl").read_bytes() == content[: content[:-1].rfind(b"\n") + 1]
     rows = list(classify_all(partial(map, Worker(model, Options(), cut)), tasks, out))

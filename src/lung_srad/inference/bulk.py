@@ -20,6 +20,7 @@ from typing import Any
 
 from lung_srad.datasets.checks import shown
 from lung_srad.errors import ConfigError, LungSradError, RunError, message
+from lung_srad.files import remove_leftovers
 from lung_srad.inference.events import EventRule
 from lung_srad.inference.exports import as_audacity, as_raven
 from lung_srad.inference.model import Model
@@ -97,6 +98,9 @@ class OutFolder:
         self.path = Path(path)
         self.settings = json.loads(json.dumps(dict(settings)))
         self._require_mine()
+        inside = self.path / RECORDINGS
+        for folder in (self.path, inside, *(path for path in inside.rglob("*") if path.is_dir())):
+            remove_leftovers(folder)
         self._rows = self._read()
 
     def done(self, task: Task) -> Row | None:
