@@ -143,7 +143,13 @@ def test_a_folder_of_another_kind_is_refused(classify, model: Model, ward: Path,
     assert "begun with other settings (hop)" in other.stderr
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.tex").write_text("")
-    assert "holds 'thesis.tex'" in classify(ward, "--out", tmp_path / "full").stderr
+    (tmp_path / "full" / ".thesis.tex.tmp").write_text("mine")
+    assert "holds '.thesis.tex.tmp'" in classify(ward, "--out", tmp_path / "full").stderr
+    assert len(list((tmp_path / "full").iterdir())) == 2  # nothing was touched
+    (tmp_path / "cut" / "recordings").mkdir(parents=True)
+    (tmp_path / "cut" / ".settings.json.1234.tmp").write_text("{")  # killed at once
+    assert classify(ward, "--out", tmp_path / "cut").exit_code == 1
+    assert {path.name for path in (tmp_path / "cut").iterdir() if path.name.startswith(".")} == set()
     (out / "log.jsonl").write_text("[]\n")
     with pytest.raises(RunError, match=r"log.jsonl: cannot be read"):
         OutFolder(out, settings_of(model, Options()) | {"patients": {}})

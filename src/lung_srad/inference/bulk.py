@@ -136,10 +136,7 @@ class OutFolder:
             allowed = "a folder that classify wrote, or a new one"
             raise RunError(message(self.path, seen, allowed, "name another --out")) from error
         if found is None:
-            others = sorted(file.name for file in self.path.iterdir() if file.name not in (RECORDINGS, "lock"))
-            if others:
-                allowed = "a folder that classify wrote, or a new one"
-                raise RunError(message(self.path, f"holds {shown(others[0])!r}", allowed, "name another --out"))
+            require_usable(self.path)
             write_text(target, json.dumps(self.settings, indent=2) + "\n")
         elif found != self.settings:
             differ = sorted(key for key in {*found, *self.settings} if found.get(key) != self.settings.get(key))
@@ -162,6 +159,21 @@ class OutFolder:
         except (ValueError, TypeError, KeyError) as error:
             remedy = "remove it to classify everything again"
             raise RunError(message(log, f"cannot be read ({error})", "a row per line", remedy)) from error
+
+
+def require_usable(path: Path) -> None:
+    """Returns nothing; refuses a folder that holds anything but what classify wrote, before it is touched.
+
+    Raises:
+        RunError: there is something else in it.
+    """
+    if not path.is_dir() or (path / SETTINGS).exists():
+        return
+    names = sorted(file.name for file in path.iterdir() if file.name not in (RECORDINGS, "lock"))
+    others = [name for name in names if not name.startswith(f".{SETTINGS}.")]  # of a run that was killed at once
+    if others:
+        allowed = "a folder that classify wrote, or a new one"
+        raise RunError(message(path, f"holds {shown(others[0])!r}", allowed, "name another --out"))
 
 
 @dataclass(frozen=True)
