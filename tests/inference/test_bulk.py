@@ -166,6 +166,21 @@ def test_a_disk_that_is_full_stops_everything(model: Model, ward: Path, tmp_path
         worker(task)
 
 
+def test_a_recording_that_goes_while_its_page_is_drawn_costs_itself(model: Model, ward: Path, tmp_path: Path) -> None:
+    task = next(task for task in plan([ward], find_recordings) if "Al" in task.path)
+
+    class Fleeting(Model):
+        def classify(self, recording, **named):
+            found = super().classify(recording, **named)
+            recording.unlink()
+            return found
+
+    fleeting = Fleeting(**{name: getattr(model, name) for name in Model.__dataclass_fields__})
+    row = Worker(fleeting, Options(html=True), tmp_path / "out")(task)
+    assert row["status"] == "failed"
+    assert "No such file" in row["error"]
+
+
 def test_names_of_outputs_never_meet(tmp_path: Path) -> None:
     for name in ("a/x.wav", "a/X.wav", "b/x.wav", "b/deep/y.wav", f"b/{'n' * 240}.wav"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

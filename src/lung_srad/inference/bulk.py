@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from lung_srad.datasets.checks import shown
-from lung_srad.errors import ConfigError, LungSradError, RunError, message
+from lung_srad.errors import AudioError, ConfigError, LungSradError, RunError, message
 from lung_srad.files import remove_leftovers
 from lung_srad.inference.events import EventRule
 from lung_srad.inference.exports import as_audacity, as_raven
@@ -31,6 +31,7 @@ from lung_srad.inference.sources import Recorded
 FAILED = "failed"
 LOG, SETTINGS, RECORDINGS = "log.jsonl", "settings.json", "recordings"
 _LONGEST = 180  # bytes of a name of an output, its suffix aside
+_KNOWN = ("path", "file", "output", "patient")  # what a row says also of a file that failed
 Row = dict[str, Any]
 
 
@@ -198,7 +199,10 @@ class Worker:
         if self.options.html:
             from lung_srad.inference.report import recording_page  # matplotlib: a second that others need not wait
 
-            texts["html"] = recording_page(found, task.path)
+            try:
+                texts["html"] = recording_page(found, task.path)
+            except AudioError as error:  # somebody changed it just now
+                return {name: row[name] for name in _KNOWN} | {"status": FAILED, "error": shown(str(error))}
         place = self.folder / RECORDINGS / task.name
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
