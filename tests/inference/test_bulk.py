@@ -125,6 +125,8 @@ def test_a_line_that_a_kill_cut_is_heard_again(model: Model, ward: Path, tmp_pat
         tables_of_folder(OutFolder(path, settings), tasks, model.class_names)
     content = (cut / "log.jsonl").read_bytes()
     (cut / "log.jsonl").write_bytes(content[:-20])
+    for leftover in (cut / ".table.csv.1234.tmp", cut / "recordings" / "deep" / ".x.json.1234.tmp"):
+        leftover.write_text("half")
     out = OutFolder(cut, settings_of(model, Options()))
     assert (cut / "log.jsonl").read_bytes() == content[: content[:-1].rfind(b"\n") + 1]
     rows = list(classify_all(partial(map, Worker(model, Options(), cut)), tasks, out))
@@ -141,7 +143,13 @@ def test_a_folder_of_another_kind_is_refused(classify, model: Model, ward: Path,
     assert "begun with other settings (hop)" in other.stderr
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.tex").write_text("")
-    assert "holds 'thesis.tex'" in classify(ward, "--out", tmp_path / "full").stderr
+    (tmp_path / "full" / ".thesis.tex.tmp").write_text("mine")
+    assert "holds '.thesis.tex.tmp'" in classify(ward, "--out", tmp_path / "full").stderr
+    assert len(list((tmp_path / "full").iterdir())) == 2  # nothing was touched
+    (tmp_path / "cut" / "recordings").mkdir(parents=True)
+    (tmp_path / "cut" / ".settings.json.1234.tmp").write_text("{")  # killed at once
+    assert classify(ward, "--out", tmp_path / "cut").exit_code == 1
+    assert {path.name for path in (tmp_path / "cut").iterdir() if path.name.startswith(".")} == set()
     (out / "log.jsonl").write_text("[]\n")
     with pytest.raises(RunError, match=r"log.jsonl: cannot be read"):
         OutFolder(out, settings_of(model, Options()) | {"patients": {}})
@@ -156,6 +164,21 @@ def test_a_disk_that_is_full_stops_everything(model: Model, ward: Path, tmp_path
     task = next(task for task in plan([ward], find_recordings) if "Al" in task.path)
     with pytest.raises(RunError, match="no room"):
         worker(task)
+
+
+def test_a_recording_that_goes_while_its_page_is_drawn_costs_itself(model: Model, ward: Path, tmp_path: Path) -> None:
+    task = next(task for task in plan([ward], find_recordings) if "Al" in task.path)
+
+    class Fleeting(Model):
+        def classify(self, recording, **named):
+            found = super().classify(recording, **named)
+            recording.unlink()
+            return found
+
+    fleeting = Fleeting(**{name: getattr(model, name) for name in Model.__dataclass_fields__})
+    row = Worker(fleeting, Options(html=True), tmp_path / "out")(task)
+    assert row["status"] == "failed"
+    assert "No such file" in row["error"]
 
 
 def test_names_of_outputs_never_meet(tmp_path: Path) -> None:

@@ -141,13 +141,14 @@ def _into_folder(
 
     from lung_srad.cli.screen import progress
     from lung_srad.inference import find_recordings, load
-    from lung_srad.inference.bulk import OutFolder, classify_all, plan, settings_of
+    from lung_srad.inference.bulk import OutFolder, classify_all, plan, require_usable, settings_of
     from lung_srad.inference.processes import in_processes
     from lung_srad.inference.tables import tables_of_folder
     from lung_srad.runs import RunFolder
 
     loaded = load(source)
     tasks = plan(paths, find_recordings)
+    require_usable(out)
     with RunFolder(out).lock() as alive:
         folder = OutFolder(out, settings_of(loaded, options) | {"patients": patients})
         build, clock = partial(_worker, source, options, out, patients), _Clock()

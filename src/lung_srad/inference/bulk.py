@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from lung_srad.datasets.checks import shown
-from lung_srad.errors import ConfigError, LungSradError, RunError, message
+from lung_srad.errors import AudioError, ConfigError, LungSradError, RunError, message
+from lung_srad.files import remove_leftovers
 from lung_srad.inference.events import EventRule
 from lung_srad.inference.exports import as_audacity, as_raven
 from lung_srad.inference.model import Model
@@ -30,6 +31,7 @@ from lung_srad.inference.sources import Recorded
 FAILED = "failed"
 LOG, SETTINGS, RECORDINGS = "log.jsonl", "settings.json", "recordings"
 _LONGEST = 180  # bytes of a name of an output, its suffix aside
+_KNOWN = ("path", "file", "output", "patient")  # what a row says also of a file that failed
 Row = dict[str, Any]
 
 
@@ -97,6 +99,9 @@ class OutFolder:
         self.path = Path(path)
         self.settings = json.loads(json.dumps(dict(settings)))
         self._require_mine()
+        inside = self.path / RECORDINGS
+        for folder in (self.path, inside, *(path for path in inside.rglob("*") if path.is_dir())):
+            remove_leftovers(folder)
         self._rows = self._read()
 
     def done(self, task: Task) -> Row | None:
@@ -132,10 +137,7 @@ class OutFolder:
             allowed = "a folder that classify wrote, or a new one"
             raise RunError(message(self.path, seen, allowed, "name another --out")) from error
         if found is None:
-            others = sorted(file.name for file in self.path.iterdir() if file.name not in (RECORDINGS, "lock"))
-            if others:
-                allowed = "a folder that classify wrote, or a new one"
-                raise RunError(message(self.path, f"holds {shown(others[0])!r}", allowed, "name another --out"))
+            require_usable(self.path)
             write_text(target, json.dumps(self.settings, indent=2) + "\n")
         elif found != self.settings:
             differ = sorted(key for key in {*found, *self.settings} if found.get(key) != self.settings.get(key))
@@ -160,6 +162,21 @@ class OutFolder:
             raise RunError(message(log, f"cannot be read ({error})", "a row per line", remedy)) from error
 
 
+def require_usable(path: Path) -> None:
+    """Returns nothing; refuses a folder that holds anything but what classify wrote, before it is touched.
+
+    Raises:
+        RunError: there is something else in it.
+    """
+    if not path.is_dir() or (path / SETTINGS).exists():
+        return
+    names = sorted(file.name for file in path.iterdir() if file.name not in (RECORDINGS, "lock"))
+    others = [name for name in names if not name.startswith(f".{SETTINGS}.")]  # of a run that was killed at once
+    if others:
+        allowed = "a folder that classify wrote, or a new one"
+        raise RunError(message(path, f"holds {shown(others[0])!r}", allowed, "name another --out"))
+
+
 @dataclass(frozen=True)
 class Worker:
     """One model at work for an output folder: a task in, its files written, its row out."""
@@ -182,7 +199,10 @@ class Worker:
         if self.options.html:
             from lung_srad.inference.report import recording_page  # matplotlib: a second that others need not wait
 
-            texts["html"] = recording_page(found, task.path)
+            try:
+                texts["html"] = recording_page(found, task.path)
+            except AudioError as error:  # somebody changed it just now
+                return {name: row[name] for name in _KNOWN} | {"status": FAILED, "error": shown(str(error))}
         place = self.folder / RECORDINGS / task.name
         try:
             place.parent.mkdir(parents=True, exist_ok=True)

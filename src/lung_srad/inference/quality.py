@@ -113,10 +113,8 @@ class Meter:
         seconds = self._samples / self.rate
         still = self._still.close(self._samples)
         spectra = self._spectra.close()
-        if (
-            seconds and still.seconds >= STANDSTILL * seconds
-        ):  # its two ends ring in the resampler; there is nothing else to hear
-            spectra = dict.fromkeys(spectra)
+        if seconds and still.seconds >= STANDSTILL * seconds:
+            spectra = dict.fromkeys(spectra)  # all that could be heard are its two ends, ringing in the resampler
         size = max(1, self._samples * max(1, len(self._dead)))
         measures: dict[str, float | None] = {
             "peak": self._peak,
