@@ -35,10 +35,11 @@ EXTERNAL = "icbhi_on_sprsound"
 HEAD = """\
 ## Numbers with patients as the unit
 
-Gathered by `python benchmarks/evaluation_page.py` at {machine}. All runs: `dass_tiny`, `--profile small` from random
-weights, on the part of ICBHI 2017 of this page's first sections; the epoch that validation patients chose. Intervals
-are 95 % over test patients, paired in differences; docs/evaluation.md says how they are made. The commands of every
-figure, in this order (`make evaluation` runs them):
+Gathered by `python benchmarks/evaluation_page.py` at {machine}; runs at commit {commits}.
+
+All runs: `dass_tiny`, `--profile small` from random weights, on the part of ICBHI 2017 of this page's first sections; the
+epoch that validation patients chose. Intervals are 95 % over test patients, paired in differences; docs/evaluation.md
+says how they are made. The commands of every figure, in this order (`make evaluation` runs them):
 
 ```
 {commands}
@@ -178,7 +179,13 @@ def main() -> None:
     parser.add_argument("--icbhi", default="ICBHI", help="where the recordings are")
     parser.add_argument("--sprsound", default="SPRSOUND", help="where the children's recordings are")
     parser.add_argument("--runs", type=Path, default=Path("runs/evaluation"))
-    parser.add_argument("--more", type=Path, nargs="*", default=[], help="further runs that the last section counts")
+    parser.add_argument(
+        "--more",
+        type=Path,
+        nargs="*",
+        default=[Path("runs/transfer")],
+        help="further runs that the last section counts",
+    )
     parser.add_argument("--out", type=Path, default=Path("docs/results.md"))
     args = parser.parse_args()
     if args.commands:
@@ -186,7 +193,11 @@ def main() -> None:
         return
     every = [run for folder in (args.runs, *args.more) for run in finished(folder)]
     said = sentence(flattery(every))
-    page = HEAD.format(machine=machine_line(), commands="\n".join(commands("runs/evaluation", "ICBHI", "SPRSOUND")))
+    page = HEAD.format(
+        machine=machine_line(),
+        commits=", ".join(sorted({run.facts().get("commit", "unknown") for run in finished(args.runs)})) or "none yet",
+        commands="\n".join(commands("runs/evaluation", "ICBHI", "SPRSOUND")),
+    )
     for text, write in ((COMPARISON, comparison), (RULES, rules), (DEVICE, devices), (ABROAD, abroad)):
         page += f"\n{text}\n{write(args.runs)}"
     page += f"\n{FLATTERY}\n{said}\n"
