@@ -38,8 +38,8 @@ HEAD = """\
 Gathered by `python benchmarks/evaluation_page.py` at {machine}; runs at commit {commits}.
 
 All runs: `dass_tiny`, `--profile small` from random weights, on the part of ICBHI 2017 of this page's first sections;
-the epoch that validation patients chose. Intervals are 95 % over test patients, paired in differences; docs/evaluation.md
-says how they are made. The commands of every figure, in this order (`make evaluation` runs them):
+the epoch that validation patients chose. Intervals are 95 % over test patients, paired in differences;
+docs/evaluation.md says how they are made. The commands of every figure, in this order (`make evaluation` runs them):
 
 ```
 {commands}
