@@ -60,7 +60,7 @@ class Trust:
     """What turns logits and feature vectors into answers.
 
     Attributes:
-        temperature: what logits are divided by (DECISIONS: temperature).
+        temperature: what logits are divided by (DECISIONS: calibrated-on-demand).
         known: Gaussians of "sound", or of "embedding" too; without any nothing is foreign (DECISIONS: foreign-sounds).
         threshold: of the greatest of their distances, from which on a clip is foreign.
         least: probability that the likeliest class needs; 0 answers always.

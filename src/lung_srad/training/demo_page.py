@@ -12,7 +12,7 @@ from lung_srad.config import Preset
 from lung_srad.datasets import Dataset
 from lung_srad.datasets.simulated import Event, read_truth
 from lung_srad.errors import LungSradError
-from lung_srad.evaluation import Estimate, Predictions, Table, confusion_matrix, paired_difference
+from lung_srad.evaluation import Predictions, Table, confusion_matrix, paired_difference
 from lung_srad.evaluation.page import (
     Html,
     Section,
@@ -112,9 +112,10 @@ def _result(story: Story) -> Section:
     with suppress(LungSradError):  # nothing to compare by: the notes of the table say why
         first, second = (story.answers[name] for name in names)
         apart = paired_difference(second, first, normal=story.corpus.normal)["score"]
-        about = f"points of Score; 95 % interval {_signed(apart.low)} to {_signed(apart.high)}"
-        shown.append((f"{names[1]} minus {names[0]}", _signed(apart.value), about))
-        verdict.append(paragraph(_verdict(apart)))
+        if apart.low is not None and apart.high is not None:
+            about = f"points of Score; 95 % interval {_signed(apart.low)} to {_signed(apart.high)}"
+            shown.append((f"{names[1]} minus {names[0]}", _signed(apart.value), about))
+            verdict.append(paragraph(_verdict(apart.low, apart.high)))
     blocks = [cards(shown), *verdict]
     blocks += [
         results(story.table),
@@ -131,8 +132,8 @@ def _result(story: Story) -> Section:
     return Section("result", "The result", tuple(blocks))
 
 
-def _verdict(apart: Estimate) -> str:
-    if apart.low <= 0 <= apart.high:
+def _verdict(low: float, high: float) -> str:
+    if low <= 0 <= high:
         return "The interval of the difference holds zero: this demo cannot tell the two apart, and was not made to."
     return "One small simulated corpus and a tiny network: the difference says nothing about real recordings."
 

@@ -179,10 +179,12 @@ def _point(point: SweepPoint, seeds: Sequence[int], out: Path) -> PanelPoint:
     found: Estimate | None = None
     try:
         predictions = [run.headline.read_predictions(run.result()["selected_epoch"], "test") for run in runs]
-        found = patient_intervals(predictions, normal=runs[0].facts()["normal"])["score"]
+        found = patient_intervals(predictions, normal=runs[0].facts()["normal"]).get("score")
     except LungSradError:
         found = None  # patients are not known: the seeds stand alone
-    interval = None if found is None else (found.low, found.high)
+    interval = None
+    if found is not None and found.low is not None and found.high is not None:  # too few patients say nothing
+        interval = found.low, found.high
     return replace(empty, scores=tuple(scores), interval=interval, synthetic=runs[0].synthetic)
 
 
