@@ -41,6 +41,9 @@ READINGS: dict[str, dict[str, Any]] = {
 }
 
 
+_LARGEST_BATCH = 65_536  # the spectrograms of as many cycles are 32 GB: beyond it a number is a mistake
+
+
 class Part(BaseModel):
     """A registered part (backbone, objective) by name; the other keys are its constructor's arguments."""
 
@@ -100,8 +103,8 @@ class Training(Strict):
     """
 
     epochs: int = Field(50, ge=1)
-    batch_size: int = Field(16, ge=2)
-    eval_batch_size: int = Field(32, ge=1)
+    batch_size: int = Field(16, ge=2, le=_LARGEST_BATCH)
+    eval_batch_size: int = Field(32, ge=1, le=_LARGEST_BATCH)
     precision: Literal["fp32", "bf16"] = "fp32"
     checkpoint_every: int = Field(50, ge=1)
     validation_fraction: float = Field(0.2, gt=0, lt=1)

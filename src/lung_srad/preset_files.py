@@ -9,6 +9,8 @@ from typing import Any
 
 from lung_srad.errors import ConfigError, message, nearest
 
+MAX_BYTES = 1 << 20  # a preset has some 3,000; parsing a hostile file must not cost memory or time
+
 
 def preset_names() -> list[str]:
     """Returns the names of the shipped presets."""
@@ -108,10 +110,17 @@ def read_text(path: Path) -> str:
     """Returns the text of somebody's own file.
 
     Raises:
-        ConfigError: it cannot be read.
+        ConfigError: it cannot be read, or is too long to be one of these.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+        if len(raw) > MAX_BYTES:
+            allowed = f"a TOML file of up to {MAX_BYTES:,} bytes"
+            raise ConfigError(message(path, "is longer than any preset", allowed, "check the path"))
+        return raw.decode("utf-8")
+    except ConfigError:
+        raise
     except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a path with a zero byte
         seen = f"cannot be read ({getattr(error, 'strerror', None) or error})"
         raise ConfigError(message(path, seen, "a TOML file in UTF-8", "check the path")) from error

@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from lung_srad.datasets.annotations import read_annotation
-from lung_srad.datasets.checks import audio_seconds, outside, shown
+from lung_srad.datasets.checks import TOLERANCE, audio_seconds, outside, shown
 from lung_srad.datasets.contract import Cycle, Dataset, Scan
 from lung_srad.datasets.demographics import Person, find_diagnoses, find_people
 from lung_srad.datasets.icbhi_files import (
@@ -101,6 +101,9 @@ class ICBHI(Dataset):
             name = files.names[key]
             cycles += _cycles_of(name, sides[key], files, self.folder / f"{name.stem}.wav")
             entries.append(Entry(name.stem, name.patient, name.device, sides[key]))
+        if files.trimmed:
+            text = f"{files.trimmed} cycle(s) end up to {TOLERANCE:g} s after their recording"
+            files.notices.append(f"{text}, as times are rounded; they are cut at its end")
         return Scan(cycles, entries, files.defects, files.notices, listed, bool(files.audio))
 
     def patient_facts(self) -> dict[str, dict[str, str]]:
@@ -239,6 +242,8 @@ def _cycles_of(name: Name, split: str, files: Files, absent: Path) -> list[Cycle
             seen = f"cycle #{index} from {row.start:g} s to {row.end:g} s lies outside the recording"
             remedy = "correct the times, or copy the recording again: it may have been cut short"
             files.blame(annotation, "outside", seen, allowed=f"0-{seconds:.3f} s", remedy=remedy)
+        elif row.end > seconds:
+            files.trimmed += 1
         cycle = Cycle(
             id=f"{name.stem}#{index}",
             path=audio or absent,

@@ -42,7 +42,10 @@ class Name:
 
 @dataclass(slots=True)
 class Files:
-    """Annotations, audio and names by key, patients by number, and what is wrong or worth knowing so far."""
+    """Annotations, audio and names by key, patients by number, and what is wrong or worth knowing so far.
+
+    ``trimmed`` counts cycles that end after their recording, by no more than the rounding of times.
+    """
 
     audio: dict[str, Path] = field(default_factory=dict)
     annotations: dict[str, Path] = field(default_factory=dict)
@@ -50,6 +53,7 @@ class Files:
     people: dict[str, demographics.Person] = field(default_factory=dict)
     defects: list[Defect] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
+    trimmed: int = 0
 
     def blame(self, file: str | Path, kind: str, seen: str, *, allowed: str, remedy: str) -> None:
         """Adds a defect."""

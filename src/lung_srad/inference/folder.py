@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,14 +59,36 @@ def read_folder(path: Path) -> tuple[Path, str]:
     return path / WEIGHTS, card
 
 
+def require_described(path: Path, facts: Mapping[str, object]) -> None:
+    """Raises unless config.json says of a model what its weights say: classes in their order, and preprocessing.
+
+    Raises:
+        WeightsError: it says something else.
+    """
+    config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
+    for key, own in facts.items():
+        if key in config and config[key] != own:
+            seen, allowed = f"{key} = {config[key]!r:.200}", f"the weights say {own!r:.200}"
+            raise WeightsError(message(path / CONFIG, seen, allowed, "copy the whole folder again"))
+
+
+def require_room(path: Path) -> None:
+    """Raises unless a folder is new or empty.
+
+    Raises:
+        RunError: there is something already.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise RunError(message(path, "is there already", "a new or empty folder", "name another, or remove it"))
+
+
 def write_folder(path: Path, weights: Path, facts: FolderFacts) -> None:
     """Writes a new folder; config.json comes last, so that a folder that has it is whole.
 
     Raises:
         RunError: there is something already, or it cannot be written.
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise RunError(message(path, "is there already", "a new or empty folder", "name another, or remove it"))
+    require_room(path)
     contents = {WEIGHTS: weights.read_bytes(), CARD: _card(path, facts).encode()}
     if trust_file(weights).is_file():
         contents[trust_file(Path(WEIGHTS)).name] = trust_file(weights).read_bytes()

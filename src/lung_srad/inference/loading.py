@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lung_srad.errors import RunError, message
 from lung_srad.files import sha256
-from lung_srad.inference.folder import is_model_folder, read_folder
+from lung_srad.inference.folder import is_model_folder, read_folder, require_described
 from lung_srad.inference.model import NOTICE, SYNTHETIC_NOTICE, Model
 from lung_srad.inference.trust import read_trust
 from lung_srad.models import for_inference
@@ -23,7 +23,7 @@ def load(source: str | Path = DEFAULT) -> Model:
     """
     path, name, card = _found(source)
     trained = load_model(path)
-    return Model(
+    model = Model(
         name=name,
         class_names=trained.class_names,
         normal=trained.normal,
@@ -34,6 +34,23 @@ def load(source: str | Path = DEFAULT) -> Model:
         card=card or _card(name, trained),
         trust=read_trust(path, sha256(path)),
     )
+    if not is_shipped(source) and is_model_folder(Path(source)):
+        require_described(Path(source), _own_facts(model))
+    return model
+
+
+def _own_facts(model: Model) -> dict[str, object]:
+    """Returns what decides an answer besides the weights: the classes in order, and how sound is prepared."""
+    front = model.frontend
+    return {
+        "class_names": list(model.class_names),
+        "id2label": {str(index): name for index, name in enumerate(model.class_names)},
+        "normal_index": model.normal,
+        "sample_rate": front.sample_rate,
+        "seconds": front.seconds,
+        "resampler": front.resampler,
+        "min_samples": front.min_samples,
+    }
 
 
 def weights_of(source: str | Path) -> Path:

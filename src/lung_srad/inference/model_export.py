@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lung_srad.errors import RunError, WeightsError, message
 from lung_srad.files import replacing
-from lung_srad.inference.folder import FolderFacts, write_folder
+from lung_srad.inference.folder import FolderFacts, require_room, write_folder
 from lung_srad.inference.graph import build_graph
 from lung_srad.inference.loading import load, weights_of
 from lung_srad.inference.model import Model
@@ -71,6 +71,7 @@ def export_folder(source: str | Path, folder: str | Path) -> None:
         RunError: no such model, or the folder is there already or cannot be written.
         WeightsError: as :func:`lung_srad.load`.
     """
+    require_room(Path(folder))  # before the work of loading
     model = load(source)
     names = model.class_names
     config = {

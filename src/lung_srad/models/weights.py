@@ -7,6 +7,7 @@ stands for the file in it.
 
 import re
 import warnings
+import zipfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -87,7 +88,10 @@ def read_checkpoint(path: Path, official: Official | None = None) -> Checkpoint:
     if not path.is_file():
         raise WeightsError(_absent(path, official))
     try:
+        _require_stored(path)
         content = _content(path)
+    except WeightsError:
+        raise
     except PermissionError as error:
         raise WeightsError(message(path, "may not be read", "a file that you may read", "change its mode")) from error
     except Exception as error:  # a parser may raise anything at damaged or hostile bytes
@@ -107,6 +111,17 @@ def _absent(path: Path, official: Official | None) -> str:
         return message(path, seen, "a .safetensors or .pth checkpoint", "check the path")
     remedy = "nothing is fetched: download it to this path, or give where it is (--weights, LUNG_SRAD_WEIGHTS)"
     return message(path, seen, f"this backbone starts from {official}", remedy)
+
+
+def _require_stored(path: Path) -> None:
+    """Raises a WeightsError at an archive that unpacks to more than it holds: PyTorch never compresses one."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        unpacked, held = sum(each.file_size for each in archive.infolist()), path.stat().st_size
+    if unpacked > held:
+        seen, allowed = f"{held:,} bytes that unpack to {unpacked:,}", "tensors that are stored as they are"
+        raise WeightsError(message(path, seen, allowed, "take the file from its source again"))
 
 
 def _content(path: Path) -> object:
