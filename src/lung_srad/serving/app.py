@@ -20,7 +20,12 @@ from lung_srad.serving.guard import Door, Guard
 from lung_srad.serving.limits import GoneError, Limits, RefusedError
 from lung_srad.serving.uploads import Held, receive_recording
 
-STATIC = {}
+STATIC = {
+    "/": ("index.html", "text/html; charset=utf-8"),
+    "/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    "/recorder.js": ("recorder.js", "text/javascript; charset=utf-8"),
+}
 
 
 def create_app(desk: Desk, limits: Limits, door: Door) -> Guard:
