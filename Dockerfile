@@ -3,7 +3,7 @@ FROM python:3.11-slim
 WORKDIR /source
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY src src
-RUN pip install --no-cache-dir --extra-index-url https://download.pytorch.org/whl/cpu -c constraints.txt '.[serve,audio]' \
+RUN pip install --no-cache-dir -c constraints.txt '.[serve,audio]' \
  && useradd --create-home listener
 USER listener
 WORKDIR /home/listener

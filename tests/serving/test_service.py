@@ -9,36 +9,17 @@ import signal
 import subprocess
 import sys
 import time
-import wave
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+sys.path.insert(0, str(Path(__file__).parent))
+from asking import FORM, form, recording, unchunked
+
 from lung_srad.cli import app
 from lung_srad.serving.examples import CLASSIFICATION
-
-FORM = "multipart/form-data; boundary=xx"
-RATE = 4000
-
-
-def recording(seconds: float = 9.5, seed: int = 0) -> bytes:
-    times = np.arange(round(seconds * RATE)) / RATE
-    noise = np.random.default_rng(seed).standard_normal(len(times)) * (0.03 + 0.09 * np.sin(np.pi * times / 3) ** 2)
-    file = io.BytesIO()
-    with wave.open(file, "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(RATE)
-        out.writeframes((np.clip(noise, -1, 1) * 32767).astype("<i2").tobytes())
-    return file.getvalue()
-
-
-def form(content: bytes, name: str = "a.wav", field: str = "file") -> bytes:
-    head = f'--xx\r\nContent-Disposition: form-data; name="{field}"; filename="{name}"\r\n\r\n'
-    return head.encode() + content + b"\r\n--xx--\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -59,14 +40,6 @@ def test_the_numbers_are_those_of_the_command(service, by_command) -> None:
     assert raw.body == sent.body
     lines = service.ask("/v1/classify?format=page", form(recording(18)), Content_Type=FORM).body
     assert json.loads(unchunked(lines).splitlines()[-1])["answer"]["classification"] == by_command
-
-
-def unchunked(body: bytes) -> bytes:
-    whole = b""
-    while body:
-        size, _, body = body.partition(b"\r\n")
-        whole, body = whole + body[: int(size, 16)], body[int(size, 16) + 2 :]
-    return whole
 
 
 def test_other_forms_can_be_read_back(service) -> None:

@@ -4,8 +4,10 @@ import hmac
 import json
 import logging
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -91,6 +93,12 @@ class Guard:
             await self._app(scope, receive, sent)
         except RefusedError as refusal:
             await refuse(refusal, sent)
+        except Exception as error:  # a fault of ours: where it happened is logged, not what was sent
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            LOG.error(json.dumps({"fault": type(error).__name__, "at": f"{Path(place.filename).name}:{place.lineno}"}))
+            if not status:
+                text = message("the service", "a fault of its own", "no fault", "look into its log")
+                await refuse(RefusedError(500, text), sent)
         finally:
             route = scope["path"] if scope["path"] in (*OPEN, "/v1/classify", "/v1/model", "/openapi.json") else "other"
             taken = round(1000 * (time.monotonic() - begun))
