@@ -24,7 +24,8 @@ LEVELS = (
     ("runs",),
     ("training", "inference"),
     ("reports",),
-    ("serving", "cli", "__init__"),
+    ("serving",),
+    ("cli", "__init__"),
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 SEES_CONFIG = LEVEL["runs"]

@@ -21,6 +21,7 @@ from lung_srad.cli.machine import doctor
 from lung_srad.cli.recordings import classify
 from lung_srad.cli.reports import compare, report
 from lung_srad.cli.runs import evaluate, train
+from lung_srad.cli.serving import serve
 from lung_srad.cli.spectra import spectrum
 from lung_srad.cli.sweeps import sweep
 from lung_srad.cli.tables import presets, table
@@ -42,6 +43,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "export": export,
     "presets": presets,
     "report": report,
+    "serve": serve,
     "simulate": simulate,
     "spectrum": spectrum,
     "sweep": sweep,

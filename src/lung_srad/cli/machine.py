@@ -23,6 +23,9 @@ PACKAGES = (
     "transformers",
     "onnx",
     "onnxruntime",
+    "fastapi",
+    "uvicorn",
+    "python-multipart",
     "ray",
     "pyarrow",
     "pandas",
@@ -34,6 +37,7 @@ EXTRAS = {
     "track": ("tensorboard",),
     "baselines": ("transformers",),
     "onnx": ("onnx", "onnxruntime"),
+    "serve": ("fastapi", "uvicorn", "python-multipart"),
     "kernels": ("lung-srad-kernels",),
     "cluster": ("ray", "pyarrow", "pandas", "fsspec"),
 }

@@ -1,6 +1,6 @@
 """One path from sound to answers: a file, an array and a microphone are heard alike, whatever the size of chunks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,8 @@ from lung_srad.inference.sources import Samples, Sound, as_block, rate_notices, 
 
 if TYPE_CHECKING:
     from lung_srad.inference.model import Model
+
+_WATCHED = 16  # seconds of sound between two looks at whether the answer is still wanted
 
 
 class Listener:
@@ -125,6 +127,35 @@ class Listener:
     def _require_open(self) -> None:
         if self._closed:
             raise ConfigError(message(self._where, "is closed", "an open listener", "make another: model.listen()"))
+
+
+def hear_windows(
+    model: "Model",
+    sound: Sound,
+    *,
+    hop: float,
+    batch_size: int,
+    watch: Callable[[float, float], None] | None = None,
+) -> Classification:
+    """Returns the answers for the windows of a recording.
+
+    Args:
+        watch: told after every few seconds of sound how many seconds were heard, and of how many; what it raises
+            ends the hearing.
+
+    Raises:
+        AudioError: the recording cannot be used.
+        ConfigError: a hop or a batch size that cannot be.
+    """
+    listener = Listener(model, sound.rate, hop=hop, batch_size=batch_size, where=sound.name, notices=sound.notices)
+    heard = 0
+    for block in sound.blocks:
+        for piece in (block,) if watch is None else block.split(_WATCHED * sound.rate):
+            listener.push(piece)
+            heard += len(piece)
+            if watch is not None:
+                watch(heard / sound.rate, sound.seconds)
+    return listener.close()
 
 
 def hear_cycles(model: "Model", sound: Sound, cycles: Cycles, batch_size: int) -> Classification:

@@ -11,7 +11,7 @@ import torch
 from lung_srad.audio import AudioFrontend, is_silent
 from lung_srad.errors import WeightsError, message
 from lung_srad.inference.clips import Clip, Cycles
-from lung_srad.inference.listening import Listener, hear_cycles
+from lung_srad.inference.listening import Listener, hear_cycles, hear_windows
 from lung_srad.inference.results import Classification, Segment
 from lung_srad.inference.sources import Recorded, open_sound, require_length
 from lung_srad.inference.spans import read_spans
@@ -105,12 +105,7 @@ class Model:
                 given = Cycles(self.frontend, read_spans(cycles, Path(sound.name)))
                 return hear_cycles(self, sound, given, batch_size)
             require_length(sound)
-            listener = Listener(
-                self, sound.rate, hop=hop, batch_size=batch_size, where=sound.name, notices=sound.notices
-            )
-            for block in sound.blocks:
-                listener.push(block)
-            return listener.close()
+            return hear_windows(self, sound, hop=hop, batch_size=batch_size)
 
     def listen(self, rate: int, *, hop: float = 2.0, batch_size: int = 1) -> Listener:
         """Returns what answers while sound arrives in chunks, as :meth:`classify` answers for the whole.

@@ -1,0 +1,169 @@
+"""The service on a socket: deadlines for connections, an address to open, a stop that finishes or refuses."""
+
+import asyncio
+import json
+import logging
+import socket
+import sys
+from typing import Any
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from lung_srad.errors import ConfigError, RunError, message
+from lung_srad.serving.app import create_app
+from lung_srad.serving.desk import Desk
+from lung_srad.serving.guard import LOG, Door
+from lung_srad.serving.limits import LOOPBACK, Limits
+
+
+def serve(
+    source: str,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    door: Door | None = None,
+    limits: Limits | None = None,
+    threads: int | None = None,
+) -> None:
+    """Answers until it is stopped; prints its address once it can be opened. Port 0 takes any that is free.
+
+    Raises:
+        ConfigError: no token for an address that others can reach.
+        RunError: the port cannot be had, or there is no such model.
+    """
+    door, limits = door or Door(), limits or Limits()
+    if host not in LOOPBACK and not door.token:
+        remedy = "set LUNG_SRAD_TOKEN, or leave --host out"
+        raise ConfigError(message("--host", host, "127.0.0.1 without a token", remedy))
+    bound = _bound(host, port)
+    _log_lines()
+    desk = Desk(source, limits, threads)
+    server = Server(desk, create_app(desk, limits, door), limits)
+    shown_host = f"[{host}]" if ":" in host else host
+    sys.stdout.write(f"http://{shown_host}:{bound.getsockname()[1]}\n")
+    sys.stdout.flush()
+    try:
+        server.run(sockets=[bound])
+    finally:
+        desk.close()
+        bound.close()
+    if server.failure is not None:
+        raise server.failure
+
+
+class Server(uvicorn.Server):
+    """uvicorn that refuses what waits when it stops, and stops when there is no model.
+
+    Attributes:
+        failure: why the model could not be loaded.
+    """
+
+    def __init__(self, desk: Desk, app: Any, limits: Limits) -> None:
+        protocol = type("Protocol", (Guarded,), {"head_seconds": limits.head_seconds})
+        config = uvicorn.Config(
+            app,
+            http=protocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            h11_max_incomplete_event_size=limits.head_bytes,
+            timeout_keep_alive=5,
+            timeout_graceful_shutdown=limits.stop_seconds,
+        )
+        super().__init__(config)
+        self._desk, self.failure = desk, None
+
+    async def on_tick(self, counter: int) -> bool:
+        """Returns whether to stop."""
+        loading = self._desk.loading
+        if loading.done() and not loading.cancelled() and loading.exception() is not None:
+            self.failure = loading.exception()
+            return True
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Takes no more, refuses what has not begun, finishes the answer that is being made."""
+        self._desk.refuse_waiting()
+        await super().shutdown(sockets)
+
+
+class Guarded(H11Protocol):
+    """A connection on which the head of a request has a deadline, however slowly its bytes drip."""
+
+    head_seconds = 10.0
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Starts the deadline of the first request."""
+        super().connection_made(transport)
+        self._start()
+
+    def data_received(self, data: bytes) -> None:
+        """Ends the deadline when a head is complete; the next one begins with its first byte."""
+        super().data_received(data)
+        if self.conn.their_state is not h11.IDLE:
+            self._cancel()
+        elif self._deadline is None and not self.transport.is_closing():
+            self._start()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Frees the timer."""
+        self._cancel()
+        super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answers what is no request, or one whose head is too large."""
+        seen = "not valid HTTP, or a head of too many bytes"
+        self._say(400, message("the request", seen, "HTTP/1.1 with a short head", "send fewer headers"))
+
+    def _start(self) -> None:
+        self._deadline = self.loop.call_later(self.head_seconds, self._late)
+
+    def _cancel(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _late(self) -> None:
+        seen = f"no complete head after {self.head_seconds:g} s"
+        self._say(408, message("the request", seen, "a head at once", "send it faster"))
+
+    def _say(self, status: int, text: str) -> None:
+        body = json.dumps({"error": text}).encode()
+        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body))), ("Connection", "close")]
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            for event in (h11.Response(status_code=status, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """Returns a socket that is bound, so that its address can be printed.
+
+    Raises:
+        RunError: it cannot be had.
+    """
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        seen = f"cannot be had ({error.strerror or error})"
+        text = message(f"{host}:{port}", seen, "a free port of this machine", "name another: --port 0")
+        raise RunError(text) from error
+    return bound
+
+
+def _log_lines() -> None:
+    """Sends the log to stderr, a JSON object per line; uvicorn's own tells of connections and stays quiet."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    LOG.handlers, LOG.propagate = [handler], False
+    LOG.setLevel(logging.INFO)
+    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)

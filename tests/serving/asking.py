@@ -1,0 +1,128 @@
+"""A service that is asked by plain sockets, which may be as rude as one likes, and what is sent."""
+
+import contextlib
+import io
+import json
+import socket
+import time
+import wave
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lung_srad.serving.desk import Desk
+from lung_srad.serving.limits import Limits
+from lung_srad.serving.server import Server
+
+FORM = "multipart/form-data; boundary=xx"
+RATE = 4000
+
+
+@dataclass
+class Reply:
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def error(self) -> str:
+        return json.loads(self.body)["error"]
+
+
+@dataclass
+class Service:
+    """A running service."""
+
+    port: int
+    desk: Desk
+    server: Server
+    limits: Limits
+    sockets: list[socket.socket] = field(default_factory=list)
+    many: int = 300
+
+    def connect(self) -> socket.socket:
+        self.sockets.append(socket.create_connection(("127.0.0.1", self.port), timeout=30))
+        return self.sockets[-1]
+
+    def send(self, raw: bytes) -> Reply:
+        """Returns the answer to these bytes; a service that answers before all is read may close meanwhile."""
+        connection = self.connect()
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(raw)
+        return read(connection)
+
+    def send_all(self, head: bytes, pieces: Iterable[bytes], pause: float = 0.0) -> Reply:
+        """Returns the answer to a head and pieces, which are sent until the service has had enough."""
+        connection = self.connect()
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(head)
+            for piece in pieces:
+                connection.sendall(piece)
+                time.sleep(pause)
+        return read(connection)
+
+    def ask(self, path: str, body: bytes = b"", method: str = "POST", **headers: str) -> Reply:
+        """Returns the answer to a well-formed request; an underscore in a header's name is a dash."""
+        return self.send(request(path, body, method, **headers))
+
+    @property
+    def held(self) -> int:
+        return self.server.config.app._app.state.held.bytes
+
+    def wait_until_idle(self, seconds: float = 10) -> None:
+        end = time.monotonic() + seconds
+        while self.desk.waiting or self.held:
+            assert time.monotonic() < end, (self.desk.waiting, self.held)
+            time.sleep(0.02)
+
+
+def request(path: str, body: bytes = b"", method: str = "POST", **headers: str) -> bytes:
+    named = {"Host": "127.0.0.1", "Content-Length": str(len(body)), "Connection": "close"}
+    named |= {name.replace("_", "-"): value for name, value in headers.items()}
+    head = "".join(f"{name}: {value}\r\n" for name, value in named.items() if value)
+    return f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body
+
+
+def read(connection: socket.socket) -> Reply:
+    """Returns what a service says until it closes; status 0 where it says nothing."""
+    data = b""
+    try:
+        while piece := connection.recv(65536):
+            data += piece
+    except ConnectionError:
+        pass
+    connection.close()
+    head, _, body = data.partition(b"\r\n\r\n")
+    if not head:
+        return Reply(0, {}, b"")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    return Reply(int(first.split()[1]), headers, body)
+
+
+def recording(seconds: float = 9.5, seed: int = 0) -> bytes:
+    times = np.arange(round(seconds * RATE)) / RATE
+    noise = np.random.default_rng(seed).standard_normal(len(times)) * (0.03 + 0.09 * np.sin(np.pi * times / 3) ** 2)
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(RATE)
+        out.writeframes((np.clip(noise, -1, 1) * 32767).astype("<i2").tobytes())
+    return file.getvalue()
+
+
+def form(content: bytes, name: str = "a.wav", field: str = "file") -> bytes:
+    head = f'--xx\r\nContent-Disposition: form-data; name="{field}"; filename="{name}"\r\n\r\n'
+    return head.encode() + content + b"\r\n--xx--\r\n"
+
+
+def unchunked(body: bytes) -> bytes:
+    whole = b""
+    while body:
+        size, _, body = body.partition(b"\r\n")
+        whole, body = whole + body[: int(size, 16)], body[int(size, 16) + 2 :]
+    return whole

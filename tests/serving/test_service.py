@@ -1,0 +1,153 @@
+"""The service answers as the command does, says no as it should, and leaves nothing behind."""
+
+import csv
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+sys.path.insert(0, str(Path(__file__).parent))
+from asking import FORM, form, recording, unchunked
+
+from lung_srad.cli import app
+from lung_srad.serving.examples import CLASSIFICATION
+
+
+@pytest.fixture(scope="module")
+def by_command(tmp_path_factory) -> dict:
+    """Returns what ``lung-srad classify`` says of the recording that the tests send."""
+    folder = tmp_path_factory.mktemp("command")
+    (folder / "a.wav").write_bytes(recording(18))
+    result = CliRunner().invoke(app, ["classify", str(folder / "a.wav"), "--json", str(folder / "a.json")])
+    assert result.exit_code == 0, result.output
+    return json.loads((folder / "a.json").read_text())["recordings"][0] | {"path": "a.wav"}
+
+
+def test_the_numbers_are_those_of_the_command(service, by_command) -> None:
+    raw = service.ask("/v1/classify?name=a.wav", recording(18), Content_Type="audio/wav")
+    sent = service.ask("/v1/classify", form(recording(18)), Content_Type=FORM)
+    assert (raw.status, sent.status) == (200, 200)
+    assert json.loads(raw.body) == by_command
+    assert raw.body == sent.body
+    lines = service.ask("/v1/classify?format=page", form(recording(18)), Content_Type=FORM).body
+    assert json.loads(unchunked(lines).splitlines()[-1])["answer"]["classification"] == by_command
+
+
+def test_other_forms_can_be_read_back(service) -> None:
+    def said(kind: str) -> str:
+        reply = service.ask(f"/v1/classify?format={kind}&onset=0.2&offset=0.1", recording(), Content_Type="")
+        assert reply.status == 200
+        return reply.body.decode()
+
+    whole = json.loads(said("json"))
+    rows = list(csv.DictReader(io.StringIO(said("csv"))))
+    assert [float(row["p_normal"]) for row in rows] == [each["probabilities"]["normal"] for each in whole["segments"]]
+    labels = [line.split("\t")[2] for line in said("audacity").splitlines()]
+    assert labels == [each["label"] for each in whole["events"]]
+    assert len(said("raven").splitlines()) == 1 + len(labels)
+    assert "not a medical device" in said("html")
+
+
+def test_the_model_says_what_it_is(service) -> None:
+    said = json.loads(service.ask("/v1/model", method="GET").body)
+    assert (said["name"], said["class_names"][0], len(said["sha256"])) == ("demo", "normal", 64)
+    assert "simulated" in said["card"]
+
+
+def test_openapi_has_an_example_of_the_same_layout(service, by_command) -> None:
+    said = json.loads(service.ask("/openapi.json", method="GET").body)
+    paths = said["paths"]
+    assert {"/v1/classify", "/v1/model", "/healthz", "/readyz"} == set(paths)
+    assert {"400", "408", "413", "415", "422", "503"} <= set(paths["/v1/classify"]["post"]["responses"])
+    assert set(CLASSIFICATION) == set(by_command)
+    assert set(CLASSIFICATION["segments"][0]) == set(by_command["segments"][0])
+
+
+def test_a_token_is_needed_where_one_is_set(guarded) -> None:
+    assert guarded.ask("/v1/model", method="GET").status == 401
+    assert guarded.ask("/v1/model", method="GET", Authorization="Bearer wrong").status == 401
+    assert guarded.ask("/v1/model", method="GET", Authorization="Bearer secret").status == 200
+    assert guarded.ask("/healthz", method="GET", Host="lungs.example").status == 200
+    origin = {"Origin": "https://lungs.example", "Authorization": "Bearer secret"}
+    assert guarded.ask("/v1/model", method="GET", **origin).status == 200
+
+
+def test_every_answer_forbids_what_comes_from_elsewhere(service) -> None:
+    for reply in (service.ask("/healthz", method="GET"), service.ask("/none", method="GET")):
+        assert "default-src 'none'" in reply.headers["content-security-policy"]
+        assert reply.headers["cache-control"] == "no-store"
+
+
+def test_who_leaves_leaves_nothing(service) -> None:
+    body = recording(19)
+    service.ask("/v1/classify", body, Content_Type="")
+    files = len(os.listdir("/proc/self/fd"))
+    for count in range(20):
+        connection = service.connect()
+        whole = len(b"".join([body])) if count % 2 else len(body) + 100  # the odd ones are complete
+        head = f"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: {whole}\r\n\r\n"
+        connection.sendall(head.encode() + body)
+        time.sleep(0.01)
+        connection.close()
+    service.wait_until_idle()
+    assert service.ask("/v1/classify", body, Content_Type="").status == 200
+    assert len(os.listdir("/proc/self/fd")) <= files + 1
+
+
+def test_a_full_queue_says_when_to_ask_again(start: Callable) -> None:
+    busy = start(waiting=1)
+    first = busy.connect()
+    body = recording(1200)
+    first.sendall(
+        f"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    )
+    while not busy.desk.waiting:
+        time.sleep(0.01)
+    reply = busy.ask("/v1/classify", recording())
+    assert (reply.status, int(reply.headers["retry-after"]) >= 1) == (503, True)
+    first.close()
+    busy.wait_until_idle(30)
+    assert busy.ask("/v1/classify", recording(), Content_Type="").status == 200
+
+
+def test_more_than_the_disk_may_hold_is_refused(start: Callable) -> None:
+    small = start(held=0.01)
+    reply = small.ask("/v1/classify", recording(), Content_Type="")
+    assert (reply.status, reply.headers["retry-after"]) == (503, "5")
+    assert small.held == 0
+
+
+def begun(*arguments: str, **environment: str) -> subprocess.Popen:
+    code = "from lung_srad.cli import main; main()"
+    known = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2] / "src"), **environment}
+    command = [sys.executable, "-c", code, "serve", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=known)
+
+
+def test_the_command_prints_its_address_and_stops_when_told() -> None:
+    with begun("--port", "0") as run:
+        address = run.stdout.readline()
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+\n", address)
+        run.send_signal(signal.SIGTERM)
+        run.communicate(timeout=60)
+    assert run.returncode in (0, -signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"), [(["--host", "0.0.0.0"], "LUNG_SRAD_TOKEN"), (["absent", "--port", "0"], "is not there")]
+)
+def test_what_cannot_be_served_is_one_line(arguments: list[str], words: str) -> None:
+    with begun(*arguments, LUNG_SRAD_TOKEN="") as run:
+        _, error = run.communicate(timeout=60)
+    assert run.returncode == 1
+    assert error.startswith("error: ")
+    assert words in error
