@@ -72,7 +72,7 @@ def drip(service: Service) -> Reply:
 
 
 def idle(service: Service) -> Reply:
-    """Opens 500 sockets that say nothing, asks in between, and returns what the last of them is told."""
+    """Opens hundreds of sockets that say nothing, asks in between, and returns what the last of them is told."""
     sockets = [service.connect() for _ in range(service.many)]
     assert service.ask("/healthz", method="GET").status == 200
     assert service.ask(SEND, GOOD, Content_Type="").status == 200
@@ -126,7 +126,7 @@ KINDS: dict[str, Kind] = {
     "10 GB without a length": Kind(endless, (413, 0), "up to"),
     "a false length": bad(posted(GOOD, Content_Length=str(len(GOOD) - 1000), Content_Type=""), 422, "truncated"),
     "1 byte per second": bad(drip, 408, "and no end"),
-    "500 idle sockets": bad(idle, 408, "no complete head"),
+    "300 idle sockets": bad(idle, 408, "no complete head"),
     "10,000 headers": Kind(raw(f"GET /healthz HTTP/1.1\r\n{MANY_HEADERS}", [b"\r\n"]), (400, 0), "fewer headers"),
     "thousands of parts": bad(formed(PARTS), 400, "the field 'x'"),
     "a bomb in gzip": bad(posted(b"\x1f\x8b\x08", Content_Encoding="gzip"), 415, "uncompressed"),
