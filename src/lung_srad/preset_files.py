@@ -38,9 +38,7 @@ def read_sweep(name: str) -> dict[str, Any]:
     Raises:
         ConfigError: no such sweep.
     """
-    if name not in sweep_names():
-        allowed = f"shipped: {', '.join(sweep_names())}"
-        raise ConfigError(message("sweep", repr(name), allowed, nearest(name, sweep_names())))
+    _require_shipped("sweep", name, sweep_names())
     return parse_toml(_text(f"sweeps/{name}.toml"), name)
 
 
@@ -67,9 +65,7 @@ def ensemble_text(name: str) -> str:
     Raises:
         ConfigError: no such ensemble.
     """
-    if name not in ensemble_names():
-        allowed = f"shipped: {', '.join(ensemble_names())}"
-        raise ConfigError(message("ensemble", repr(name), allowed, nearest(name, ensemble_names())))
+    _require_shipped("ensemble", name, ensemble_names())
     return _text(f"ensembles/{name}.toml")
 
 
@@ -79,9 +75,7 @@ def read_profile(name: str) -> dict[str, Any]:
     Raises:
         ConfigError: no such profile.
     """
-    if name not in profile_names():
-        allowed = f"shipped: {', '.join(profile_names())}"
-        raise ConfigError(message("profile", repr(name), allowed, nearest(name, profile_names())))
+    _require_shipped("profile", name, profile_names())
     return parse_toml(_text(f"profiles/{name}.toml"), name)
 
 
@@ -140,6 +134,11 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
 
 def _folder(name: str) -> Traversable:
     return resources.files("lung_srad").joinpath("presets", *name.split("/") if name else ())
+
+
+def _require_shipped(kind: str, name: str, names: list[str]) -> None:
+    if name not in names:
+        raise ConfigError(message(kind, repr(name), f"shipped: {', '.join(names)}", nearest(name, names)))
 
 
 def _names(folder: str) -> list[str]:

@@ -90,7 +90,8 @@ def compare(
     Example: lung-srad compare runs/dass_finetuning runs/lung_srad theirs.csv
     """
     from lung_srad.cli.screen import show
-    from lung_srad.reports import comparison_sheet, read_sources, write_texts
+    from lung_srad.reports import comparison_sheet, read_sources
+    from lung_srad.runs import write_files
 
     sources = read_sources(systems)
     if names:
@@ -101,7 +102,7 @@ def compare(
     sheet = comparison_sheet(sources)
     show(sheet)
     if out is not None:
-        write_texts(out.parent, {out.name: sheet.markdown()})
+        write_files(out.parent, {out.name: sheet.markdown()})
 
 
 def _source(
@@ -164,11 +165,10 @@ def _place(source: "Source") -> Path:
 
 
 def _card(case: "Case", target: Path) -> Path:
-    from lung_srad.reports import write_texts
     from lung_srad.reports.card import model_card
-    from lung_srad.runs import RunFolder
+    from lung_srad.runs import RunFolder, write_files
 
-    write_texts(target, {"card.md": model_card(case, [RunFolder(path) for path in case.source.runs])})
+    write_files(target, {"card.md": model_card(case, [RunFolder(path) for path in case.source.runs])})
     return target / "card.md"
 
 

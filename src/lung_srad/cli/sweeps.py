@@ -93,7 +93,7 @@ def _draw(sweeps: "Sequence[Sweep]", seeds: list[int], out: Path, name: str) -> 
     from lung_srad.analysis import png, svg, sweep_figure
     from lung_srad.cli.screen import show
     from lung_srad.evaluation import Sheet
-    from lung_srad.inference.spectra import write_all
+    from lung_srad.runs import write_files
     from lung_srad.training.sweep import panels_csv, sweep_panels
 
     panels = sweep_panels(sweeps, seeds, out)
@@ -104,7 +104,7 @@ def _draw(sweeps: "Sequence[Sweep]", seeds: list[int], out: Path, name: str) -> 
         f"{name}.png": png(figure),
         f"{name}.csv": panels_csv(panels).encode(),
     }
-    write_all(out, files)
+    write_files(out, files)
     cells = tuple(
         (
             panel.system,

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from lung_srad.errors import RunError, WeightsError, message
-from lung_srad.files import replacing, sha256
+from lung_srad.files import sha256
 from lung_srad.inference.trust import trust_file
+from lung_srad.runs import write_files
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 _FRONT_MATTER = re.compile(r"\A---\n(.*?\n)---\n+", re.DOTALL)
@@ -93,14 +94,7 @@ def write_folder(path: Path, weights: Path, facts: FolderFacts) -> None:
     if trust_file(weights).is_file():
         contents[trust_file(Path(WEIGHTS)).name] = trust_file(weights).read_bytes()
     contents[CONFIG] = (json.dumps(facts.config, indent=2, ensure_ascii=False) + "\n").encode()
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        for name, content in contents.items():
-            with replacing(path / name) as file:
-                file.write(content)
-    except OSError as error:
-        seen = f"cannot be written ({error.strerror or error})"
-        raise RunError(message(path, seen, "a folder with room", "choose another path")) from error
+    write_files(path, contents, remedy="choose another path")
 
 
 def _card(path: Path, facts: FolderFacts) -> str:

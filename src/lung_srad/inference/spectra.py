@@ -28,11 +28,9 @@ from lung_srad.analysis import (
 from lung_srad.analysis.spectra import Way
 from lung_srad.config import Preset, load_preset
 from lung_srad.datasets import Dataset
-from lung_srad.errors import RunError, message
-from lung_srad.files import replacing
 from lung_srad.models import CATALOGUE, Classifier, load_weights, mixing_places
 from lung_srad.preset_files import preset_names
-from lung_srad.runs import RunFolder, build_model, check_preset, load_model
+from lung_srad.runs import RunFolder, build_model, check_preset, load_model, write_files
 from lung_srad.runs.shipped import is_shipped, shipped_weights
 
 PAPERS_BLOCKS = ((2, 2), (2, 3))
@@ -186,24 +184,7 @@ def write_analysis(folder: Path, analysis: Analysis, *, bins: int | None = None,
         files["scores.csv"] = scores_csv(analysis).encode()
     for name, figure in figures.items():
         files |= {f"{name}.svg": svg(figure).encode(), f"{name}.png": png(figure)}
-    return write_all(folder, files)
-
-
-def write_all(folder: Path, files: dict[str, bytes]) -> list[Path]:
-    """Writes files into a folder, which is made where it is not there, each whole or not at all.
-
-    Raises:
-        RunError: the folder cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            with replacing(folder / name) as file:
-                file.write(content)
-    except OSError as error:
-        seen = f"cannot be written ({error.strerror or error})"
-        raise RunError(message(folder, seen, "a folder with room", "choose another --out")) from error
-    return [folder / name for name in files]
+    return write_files(folder, files)
 
 
 def scores_csv(analysis: Analysis) -> str:

@@ -6,7 +6,7 @@ imports torch until a run's folder is read.
 
 from lung_srad.reports.blocks import Report
 from lung_srad.reports.compare import comparison_sheet
-from lung_srad.reports.make import make_case, make_report, write_report, write_texts
+from lung_srad.reports.make import make_case, make_report, write_report
 from lung_srad.reports.parts import Case, tables
 from lung_srad.reports.sources import (
     Source,
@@ -31,5 +31,4 @@ __all__ = [
     "read_sources",
     "tables",
     "write_report",
-    "write_texts",
 ]

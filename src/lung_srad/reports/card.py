@@ -8,17 +8,8 @@ from lung_srad.config import Preset
 from lung_srad.evaluation.tables import SYNTHETIC, SYNTHETIC_NOTE
 from lung_srad.files import sha256
 from lung_srad.reports.blocks import Confusion, Part, Report, Rows, Words, stamped
-from lung_srad.reports.make import NOTICE
-from lung_srad.reports.parts import (
-    Case,
-    classes_part,
-    result_part,
-    rules_part,
-    split_words,
-    subgroups_part,
-    two_class_part,
-)
-from lung_srad.reports.probabilities import calibration_part, operating_part
+from lung_srad.reports.make import NOTICE, figure_parts
+from lung_srad.reports.parts import Case, split_words
 from lung_srad.runs import RunFolder, network_size
 
 INTENDED = (
@@ -113,18 +104,9 @@ def _data(case: Case, facts: dict[str, Any]) -> list[str]:
 
 def _figures(case: Case) -> list[Part]:
     """Returns the parts of the report that hold figures, their tables alone."""
-    parts = (
-        result_part(case),
-        classes_part(case),
-        two_class_part(case),
-        rules_part(case),
-        operating_part(case),
-        calibration_part(case),
-        subgroups_part(case),
-    )
     return [
         Part(part.anchor, part.title, tuple(block for block in part.blocks if isinstance(block, Rows | Confusion)))
-        for part in parts
+        for part in figure_parts(case)
         if part is not None
     ]
 

@@ -8,10 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lung_srad.errors import RunError, message
 from lung_srad.evaluation import Predictions, Settings, evaluate_predictions, labels_only
 from lung_srad.evaluation.tables import SYNTHETIC, SYNTHETIC_NOTE
-from lung_srad.files import replacing
 from lung_srad.reports.blocks import Block, Commands, Lines, Part, Report, Words, stamped
 from lung_srad.reports.parts import (
     Case,
@@ -24,6 +22,7 @@ from lung_srad.reports.parts import (
 )
 from lung_srad.reports.probabilities import calibration_part, operating_part
 from lung_srad.reports.sources import Source
+from lung_srad.runs import write_files
 
 NOTICE = "Research use. Not a medical device; no diagnosis."
 SEEDS = (
@@ -107,13 +106,7 @@ def make_report(case: Case, *, remarks: Sequence[str] = ()) -> Report:
         *(Words(remark, "warning") for remark in remarks),
     ]
     parts = (
-        result_part(case),
-        classes_part(case),
-        two_class_part(case),
-        rules_part(case),
-        operating_part(case),
-        calibration_part(case),
-        subgroups_part(case),
+        *figure_parts(case),
         data_part(case),
         _how_part(case),
     )
@@ -121,6 +114,19 @@ def make_report(case: Case, *, remarks: Sequence[str] = ()) -> Report:
     shown = [part for part in parts if part is not None]
     shown = [stamped(part) for part in shown] if source.synthetic else shown
     return Report(f"Report: {source.name}", tuple(lead), tuple(shown), stamp)
+
+
+def figure_parts(case: Case) -> tuple[Part | None, ...]:
+    """Returns the parts that hold figures; None for what cannot be said of these predictions."""
+    return (
+        result_part(case),
+        classes_part(case),
+        two_class_part(case),
+        rules_part(case),
+        operating_part(case),
+        calibration_part(case),
+        subgroups_part(case),
+    )
 
 
 def _how_part(case: Case) -> Part:
@@ -161,22 +167,5 @@ def write_report(report: Report, case: Case, out: str | Path) -> list[Path]:
     texts = {"report.html": report.html(), "report.md": report.markdown()}
     texts["report.json"] = json.dumps(numbers, indent=1, ensure_ascii=False) + "\n"
     texts |= {f"figures/{name}": svg for name, svg in report.drawings().items()}
-    write_texts(out, texts)
+    write_files(out, texts)
     return [out / "report.html", out / "report.md"]
-
-
-def write_texts(out: Path, texts: Mapping[str, str]) -> None:
-    """Writes files below a folder, each in one step.
-
-    Raises:
-        RunError: the folder cannot be written.
-    """
-    try:
-        for name, text in texts.items():
-            path = out / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as file:
-                file.write(text.encode())
-    except OSError as error:
-        seen = error.strerror or str(error)
-        raise RunError(message(out, seen, "a folder that can be written", "choose another --out")) from error

@@ -13,6 +13,7 @@ from lung_srad.runs.folder import PhaseFolder, RunFolder
 from lung_srad.runs.model import TrainedModel, load_model, save_model
 from lung_srad.runs.provenance import machine_line, provenance
 from lung_srad.runs.systems import Size, network_size, printed_score, systems_sheet
+from lung_srad.runs.writing import write_files
 
 __all__ = [
     "PhaseFolder",
@@ -33,4 +34,5 @@ __all__ = [
     "provenance",
     "save_model",
     "systems_sheet",
+    "write_files",
 ]
