@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from typer.testing import CliRunner
@@ -137,6 +138,8 @@ def test_the_command_prints_its_address_and_stops_when_told() -> None:
     with begun("--port", "0") as run:
         address = run.stdout.readline()
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+\n", address)
+        with urlopen(f"{address.strip()}/readyz") as reply:
+            assert json.load(reply)["status"] == "ready"
         run.send_signal(signal.SIGTERM)
         run.communicate(timeout=60)
     assert run.returncode in (0, -signal.SIGTERM)
@@ -147,7 +150,7 @@ def test_the_command_prints_its_address_and_stops_when_told() -> None:
 )
 def test_what_cannot_be_served_is_one_line(arguments: list[str], words: str) -> None:
     with begun(*arguments, LUNG_SRAD_TOKEN="") as run:
-        _, error = run.communicate(timeout=60)
-    assert run.returncode == 1
+        address, error = run.communicate(timeout=60)
+    assert (run.returncode, address) == (1, "")
     assert error.startswith("error: ")
     assert words in error
