@@ -121,8 +121,10 @@ def visit(browser: Any, port: int, *, scheme: str = "light", size: dict[str, int
     context.on("weberror", lambda each: made.said.append(str(each.error)))
     made.page.goto(origin)
     made.until("!document.getElementById('model').textContent.includes('being loaded')")
-    yield made
-    context.close()
+    try:
+        yield made
+    finally:
+        context.close()
     assert [url for url in made.asked if not url.startswith((origin, f"blob:{origin}", "data:"))] == []
     refused = [each for each in made.said if "the server responded with a status of" in each]
     assert (len(refused), [each for each in made.said if each not in refused]) == (made.refusals, [])

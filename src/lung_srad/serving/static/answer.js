@@ -38,7 +38,7 @@ function inWords(found) {
   if (!n) return `${time(found.seconds)} long. Nothing in this recording could be classified.`;
   const likeliest = Object.keys(mean).reduce((a, b) => (mean[b] > mean[a] ? b : a));
   const kind = n === 1 ? found.kind.slice(0, -1) : found.kind;
-  return `${time(found.seconds)} long, most like ${likeliest}: ${labels[likeliest]} of ${n} ${kind} called so, confidence ${confidence(mean[likeliest])} (mean probability ${mean[likeliest].toFixed(2)}).`;
+  return `${time(found.seconds)} long, most like “${likeliest}”: ${labels[likeliest]} of ${n} ${kind} called so, confidence ${confidence(mean[likeliest])} (mean probability ${mean[likeliest].toFixed(2)}).`;
 }
 
 function address(blob) {
@@ -76,7 +76,7 @@ function legend(name, index) {
   return item;
 }
 
-// The bands are for the mouse; the table below has the same events for the keyboard and for screen readers.
+// The bands are for the mouse; the table below has the same events for keyboard and screen reader (DECISIONS: bands-for-the-mouse).
 function listEvents(found) {
   const rows = [], lanes = new Map();
   for (const event of found.events) {

@@ -2,7 +2,7 @@
 import { inList, nothingShown, show } from "./answer.js";
 import { record } from "./microphone.js";
 import { ask, drawable, model, setToken } from "./service.js";
-import { $, made } from "./words.js";
+import { $, counted, made } from "./words.js";
 
 const waiting = [];
 let working = false, given = 0, answered = 0, failed = 0;
@@ -74,8 +74,8 @@ function choose(entry) {
 }
 
 function tell() {
-  const one = given === 1 ? "recording" : "recordings";
-  $("status").textContent = given ? `${answered} of ${given} ${one} answered${failed ? `, ${failed} could not be` : ""}.` : "";
+  const all = answered === given ? "" : `${answered} of `;
+  $("status").textContent = given ? `${all}${counted(given, "recording")} answered${failed ? `, ${failed} could not be` : ""}.` : "";
 }
 
 async function meet() {

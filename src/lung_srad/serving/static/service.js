@@ -27,7 +27,7 @@ function once(file, form, moved, signal) {
       const line = request.responseText.trimEnd().split("\n").at(-1);
       if (request.status !== 200 || !line.startsWith('{"progress"') || !line.endsWith("}")) return;
       const share = JSON.parse(line).progress;
-      moved(`heard ${Math.round(100 * share)} %`, share);
+      if (share > 0) moved(`heard ${Math.round(100 * share)} %`, share);
     };
     request.onerror = () => reject(new Error(`${file.name}: was not answered; a file that can be read, and a service that runs; look whether both are there, and send it again`));
     request.onabort = () => reject(new DOMException("", "AbortError"));

@@ -13,6 +13,7 @@ export const QUALITY = {
 };
 export const DASHES = [[], [12, 4], [3, 3], [12, 3, 3, 3]]; // a class is told by more than its colour
 
+// DECISIONS: words-of-confidence
 export function confidence(probability) {
   if (probability >= 0.9) return "high";
   if (probability >= 0.75) return "moderate";
