@@ -62,7 +62,6 @@ if sys.argv[1] == "all":
     run("table", "runs")
     run("embed", "a.wav", "--out", "a.npz")
     run("explain", "a.wav", "--out", "a.png", "--no-check")
-    run("calibrate", seed)
     run("spectrum", seed, "--data", data, "--out", "spectrum")
     run("export", "demo", "folder")
     run("export", "demo", "demo.onnx", "--check", "2")
