@@ -6,6 +6,7 @@ A mutant follows from its target, the seed and its number. One that has a fault 
 
 import argparse
 import datetime
+import re
 import time
 from collections import Counter
 from pathlib import Path
@@ -16,28 +17,32 @@ from fuzzing.children import FAULTS, Fate, Limits, fates, in_child, mutant, warm
 from fuzzing.seeds import SEEDS
 from fuzzing.targets import TARGETS
 from lung_srad.runs import machine_line
+from lung_srad.runs.provenance import commit
 from page import table
 from timing import say
 
 ASKED = 50_000
 SAVED = Path("fuzz-failures")
+ROW = re.compile(r"^\| (\w+) \| (.+) \|$", re.MULTILINE)
+HEAD = ("reader", "mutants", "accepted", "refused", "crashes", "hangs", "out of memory", "slowest, s", "MiB", "minutes")
 PAGE = """\
 # Mutants of valid files
 
-Made {date} by `make slow-fuzz` in {minutes:.1f} minutes, at {machine}.
+Made by `make slow-fuzz`, the last row on {date}, at {machine}.
+Each row names its commit; `python benchmarks/fuzz.py --only READER` makes one again.
 
-{total:,} mutants, seed {seed}: bits, bytes, lengths and numbers changed, pieces cut out, repeated and taken from other
-files, one to five changes each. They run in child processes with 1 GiB of memory (RLIMIT_AS); one that takes more than
-2 s of the processor hangs. A mutant has to be accepted with a result that keeps what is promised of it (samples finite
-and the same in blocks, at once and without torch; times and labels possible; a preset the same when read again; nothing
-held after an upload), or refused by an error of the project in one line that says where, what was seen, what is allowed
-and what to do. Anything else counts as a crash.
+Bits, bytes, lengths and numbers of valid files are changed, pieces cut out, repeated and taken from other files, one to
+five changes for each mutant. They run in child processes with 1 GiB of memory (RLIMIT_AS); one that takes more than 2 s
+of the processor hangs. A mutant has to be accepted with a result that keeps what is promised of it (samples finite and
+the same in blocks, at once and without torch; times and labels possible; a preset the same when read again; nothing
+held after an upload), or refused by an error of the project in one line that says where, what was seen, what is allowed and
+what to do. Anything else counts as a crash.
 
 {lines}
 {verdict}
 
-MiB is the most that a process held; {base:.0f} MiB of it is held before the first mutant, most of it torch.
-`python benchmarks/fuzz.py --replay TARGET:{seed}:NUMBER` runs one mutant again.
+MiB is the most that a process held, a third of a GiB of it before the first mutant, most of it torch.
+`python benchmarks/fuzz.py --replay READER:SEED:NUMBER` runs one mutant again.
 """
 
 
@@ -71,47 +76,44 @@ def replay(which: str) -> Fate:
     return next(in_child(TARGETS[name], iter([(number, (suffix, content))]), Limits()))
 
 
-def page(found: dict[str, list[Fate]], seed: int, minutes: float) -> str:
-    """Returns the page: a line for each target, and what failed."""
-    lines, total = [], Counter[str]()
-    for name, each in found.items():
-        counts = Counter(fate.outcome for fate in each)
-        total.update(counts)
-        slowest, peak = max(fate.seconds for fate in each), max(fate.peak for fate in each)
-        cells = [name, *(f"{number:,}" for number in (len(each), counts["accepted"], counts["refused"]))]
-        cells += [str(counts[kind]) for kind in FAULTS]
-        lines.append([*cells, f"{slowest:.2f}", f"{peak / 2**20:.0f}"])
-    head = [
-        "reader",
-        "mutants",
-        "accepted",
-        "refused",
-        "crashes",
-        "hangs",
-        "out of memory",
-        "slowest, s",
-        "most memory, MiB",
-    ]
-    number = sum(total.values())
-    reached = number >= ASKED and number == total["accepted"] + total["refused"]
-    goal = f"Asked: {ASKED:,} mutants, no crash, no hang, under 1 GiB."
+def row(found: list[Fate], seed: int, minutes: float) -> list[str]:
+    """Returns what the page says of a target."""
+    counts = Counter(fate.outcome for fate in found)
+    cells = [f"{number:,}" for number in (len(found), counts["accepted"], counts["refused"])]
+    cells += [str(counts[kind]) for kind in FAULTS]
+    slowest, peak = max(fate.seconds for fate in found), max(fate.peak for fate in found)
+    return [*cells, f"{slowest:.2f}", f"{peak / 2**20:.0f}", f"{minutes:.1f}", str(seed), commit()]
+
+
+def page(rows: dict[str, list[str]]) -> str:
+    """Returns the page: a line for each target, and whether what was asked is reached."""
+    mutants, faults = (
+        sum(int(cells[column].replace(",", "")) for cells in rows.values() for column in columns)
+        for columns in ((0,), (3, 4, 5))
+    )
+    reached = mutants >= ASKED and not faults
+    goal = (
+        f"Asked: {ASKED:,} mutants, no crash, no hang, under 1 GiB. Seen: {mutants:,} mutants, {faults} with a fault."
+    )
     return PAGE.format(
         date=datetime.date.today().isoformat(),
-        minutes=minutes,
         machine=machine_line(),
-        total=number,
-        seed=seed,
-        lines=table(head, lines),
+        lines=table([*HEAD, "seed", "commit"], [[name, *cells] for name, cells in rows.items()]),
         verdict=f"{goal} {'Reached.' if reached else 'Not reached.'}",
-        base=min(each[0].peak for each in found.values()) / 2**20,
     )
+
+
+def rows_of(text: str) -> dict[str, list[str]]:
+    """Returns the rows of an earlier page by their readers, in order."""
+    found = {name: cells.split(" | ") for name, cells in ROW.findall(text)}
+    return {name: found[name] for name in TARGETS if name in found}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mutants", type=int, default=ASKED)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", choices=TARGETS, help="one target alone; no page is written")
+    parser.add_argument("--only", choices=TARGETS, help="one reader alone; the other rows stay")
     parser.add_argument("--replay", metavar="FILE or TARGET:SEED:NUMBER")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     args = parser.parse_args()
@@ -119,13 +121,14 @@ def main() -> None:
     if args.replay:
         fate = replay(args.replay)
         raise SystemExit(f"{fate.outcome}: {fate.text}" if fate.outcome in FAULTS else 0)
-    start = time.perf_counter()
-    names = [args.only] if args.only else list(TARGETS)
-    found = {name: campaign(name, round(args.mutants * TARGETS[name].share), args.seed) for name in names}
-    failed = sum(fate.outcome in FAULTS for each in found.values() for fate in each)
-    if not args.only:
-        args.out.write_text(page(found, args.seed, (time.perf_counter() - start) / 60), encoding="utf-8")
-        say(f"wrote {args.out}")
+    failed, rows = 0, rows_of(args.out.read_text(encoding="utf-8")) if args.only and args.out.is_file() else {}
+    for name in [args.only] if args.only else TARGETS:
+        start = time.perf_counter()
+        found = campaign(name, round(args.mutants * TARGETS[name].share), args.seed)
+        rows[name] = row(found, args.seed, (time.perf_counter() - start) / 60)
+        failed += sum(fate.outcome in FAULTS for fate in found)
+    args.out.write_text(page({name: rows[name] for name in TARGETS if name in rows}), encoding="utf-8")
+    say(f"wrote {args.out}")
     if failed:
         raise SystemExit(f"error: {failed} mutants have a fault; --replay shows one of {SAVED}/ again")
 

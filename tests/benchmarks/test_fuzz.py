@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fuzz import main, page, replay
+from fuzz import main, page, replay, row, rows_of
 from fuzzing.children import FAULTS, Fate, Limits, fates, mutant, warm_up
 from fuzzing.mutators import BYTES, CHUNKS, HEADER, MOST, TEXT
 from fuzzing.seeds import SEEDS, Seeds
@@ -174,13 +174,14 @@ def test_a_campaign_saves_what_fails_and_shows_it_again(
     broken = replace(TARGETS["annotations"], take=lambda path: crash(path) if b"9" in path.read_bytes() else True)
     monkeypatch.setitem(TARGETS, "annotations", broken)
     monkeypatch.setitem(SEEDS, "annotations", lambda: {"a.txt": b"1234"})
-    monkeypatch.setattr(sys, "argv", ["fuzz.py", "--only", "annotations", "--mutants", "1500"])
+    monkeypatch.setattr(sys, "argv", ["fuzz.py", "--only", "annotations", "--mutants", "1500", "--out", "page.md"])
     with pytest.raises(SystemExit, match=r"error: [0-9]+ mutants have a fault"):
         main()
     saved = sorted((tmp_path / "fuzz-failures").iterdir())
     assert saved
     assert all(b"9" in path.read_bytes() for path in saved)
     assert "saved as fuzz-failures/annotations-1-" in capsys.readouterr().out
+    assert "Not reached." in (tmp_path / "page.md").read_text()
     name, seed, number = saved[0].stem.split("-")
     for which in (str(saved[0]), f"{name}:{seed}:{number}"):
         assert replay(which).outcome == "crash"
@@ -189,13 +190,18 @@ def test_a_campaign_saves_what_fails_and_shows_it_again(
         main()
 
 
-def test_the_page_says_what_was_found() -> None:
+def test_the_page_says_what_was_found_and_is_read_again() -> None:
     quiet = [Fate(number, "refused", 0.01, 2**29) for number in range(49_999)]
-    text = page({"wav": [*quiet, Fate(1, "accepted", 1.25, 2**29 + 2**20)]}, 1, 3.21)
-    assert "| wav | 50,000 | 1 | 49,999 | 0 | 0 | 0 | 1.25 | 513 |" in text
-    assert "under 1 GiB. Reached." in text
-    assert "Not reached." in page({"wav": [*quiet, Fate(1, "hang", 2.0)]}, 1, 3.21)
-    assert "Not reached." in page({"wav": quiet}, 1, 3.21)
+    good = row([*quiet, Fate(1, "accepted", 1.25, 2**29 + 2**20)], 1, 3.21)
+    bad = row([*quiet, Fate(1, "hang", 2.0)], 1, 3.21)
+    assert good[:-1] == ["50,000", "1", "49,999", "0", "0", "0", "1.25", "513", "3.2", "1"]
+    assert bad[:6] == ["50,000", "0", "49,999", "0", "1", "0"]
+    text = page({"wav": good})
+    assert "Seen: 50,000, 0 with a fault. Reached." in text
+    assert "Seen: 49,999, 0 with a fault. Not reached." in page({"wav": row(quiet, 1, 3.21)})
+    assert "Seen: 100,000, 1 with a fault. Not reached." in page({"wav": good, "toml": bad})
+    assert rows_of(page({"wav": good, "toml": bad})) == {"wav": good, "toml": bad}
+    assert rows_of("") == {}
 
 
 def test_make_knows_it() -> None:
