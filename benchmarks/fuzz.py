@@ -35,8 +35,8 @@ Bits, bytes, lengths and numbers of valid files are changed, pieces cut out, rep
 five changes for each mutant. They run in child processes with 1 GiB of memory (RLIMIT_AS); one that takes more than 2 s
 of the processor hangs. A mutant has to be accepted with a result that keeps what is promised of it (samples finite and
 the same in blocks, at once and without torch; times and labels possible; a preset the same when read again; nothing
-held after an upload), or refused by an error of the project in one line that says where, what was seen, what is allowed and
-what to do. Anything else counts as a crash.
+held after an upload), or refused by an error of the project in one line that says where, what was seen, what is allowed
+and what to do. Anything else counts as a crash.
 
 {lines}
 {verdict}

@@ -197,9 +197,9 @@ def test_the_page_says_what_was_found_and_is_read_again() -> None:
     assert good[:-1] == ["50,000", "1", "49,999", "0", "0", "0", "1.25", "513", "3.2", "1"]
     assert bad[:6] == ["50,000", "0", "49,999", "0", "1", "0"]
     text = page({"wav": good})
-    assert "Seen: 50,000, 0 with a fault. Reached." in text
-    assert "Seen: 49,999, 0 with a fault. Not reached." in page({"wav": row(quiet, 1, 3.21)})
-    assert "Seen: 100,000, 1 with a fault. Not reached." in page({"wav": good, "toml": bad})
+    assert "Seen: 50,000 mutants, 0 with a fault. Reached." in text
+    assert "Seen: 49,999 mutants, 0 with a fault. Not reached." in page({"wav": row(quiet, 1, 3.21)})
+    assert "Seen: 100,000 mutants, 1 with a fault. Not reached." in page({"wav": good, "toml": bad})
     assert rows_of(page({"wav": good, "toml": bad})) == {"wav": good, "toml": bad}
     assert rows_of("") == {}
 
