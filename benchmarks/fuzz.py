@@ -41,7 +41,7 @@ and what to do. Anything else counts as a crash.
 {lines}
 {verdict}
 
-MiB is the most that a process held, a third of a GiB of it before the first mutant, most of it torch.
+MiB is the most that a process held, torch and the package included.
 `python benchmarks/fuzz.py --replay READER:SEED:NUMBER` runs one mutant again.
 """
 
