@@ -12,7 +12,7 @@ STAMP   := $(VENV)/.installed
 KERNELS := $(VENV)/.kernels
 
 .DEFAULT_GOAL := help
-.PHONY: help install kernels demo lint test slow slow-kill browser bench results transfer evaluation paper-small simulator statistics mutation weights spectrum bench-inference rejection parity clean
+.PHONY: help install kernels demo lint test slow slow-kill slow-fuzz audit browser bench results transfer evaluation paper-small simulator statistics mutation weights spectrum bench-inference rejection parity clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,16 @@ browser: install  ## the page of `lung-srad serve` in a headless Chromium (5 min
 	$(PY) -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[browser]'
 	$(PY) -m pytest -m slow -rs tests/serving
 
+slow-fuzz: install  ## benchmarks/fuzz.md: 50,000 mutants for everything that reads foreign bytes (15 minutes)
+	$(PY) benchmarks/fuzz.py
+
+# --strict: a package that the service does not know is an error; without it, nothing looked up would pass for nothing
+# found. pip-audit has an environment of its own, so that what it needs does not decide what the tests run with.
+audit:  ## constraints.txt against known vulnerabilities; asks a service, so it needs the internet
+	$(PYTHON) -m venv $(VENV)-audit
+	$(VENV)-audit/bin/python -m pip install --disable-pip-version-check -q 'pip-audit>=2.10'
+	$(VENV)-audit/bin/python -m pip_audit --strict --no-deps --disable-pip -r constraints.txt
+
 bench: install  ## benchmarks/RESULTS.md: the scan and the networks beside loops, AST and the GEMM floor (20 minutes)
 	$(PY) -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[baselines]'
 	$(PY) benchmarks/speed.py
@@ -118,5 +128,5 @@ spectrum: install  ## docs/spectrum.md and its figures from the matrices of the 
 	$(if $(DATA),$(PY) benchmarks/spectrum.py --data "$(DATA)")
 
 clean:  ## removes .venv and every cache of the tools; runs and feature caches stay
-	rm -rf $(VENV) build dist kernels_cpp/build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-audit build dist kernels_cpp/build .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

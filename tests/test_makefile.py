@@ -66,3 +66,9 @@ def test_a_changed_source_is_built_again(venv: Path) -> None:
     assert make(venv, "-q", "install").returncode == 0
     for source in ("pyproject.toml", "CMakeLists.txt", "src/module.cpp", "lung_srad_kernels/__init__.py"):
         assert make(venv, "-q", "-W", f"kernels_cpp/{source}", "install").returncode == 1
+
+
+def test_an_audit_that_looked_nothing_up_fails(venv: Path) -> None:
+    run = make(venv, "-n", "audit")
+    assert "pip_audit --strict " in run.stdout
+    assert run.stdout.rstrip().endswith("-r constraints.txt")

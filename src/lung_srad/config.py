@@ -41,6 +41,8 @@ READINGS: dict[str, dict[str, Any]] = {
 }
 
 
+_LARGEST_KERNEL = 1023  # the widest map of DASS has 256 columns: taps that are farther away meet zeros
+_MOST_MASKS, _MOST_WORKERS = 100, 1024
 _LARGEST_BATCH = 65_536  # the spectrograms of as many cycles are 32 GB: beyond it a number is a mistake
 
 
@@ -62,7 +64,7 @@ class Smoothing(Strict):
     site: Literal["a", "b", "c"]
     stage: int = Field(2, ge=0)
     blocks: list[int] = Field([2, 3])
-    kernel_size: int = Field(5, ge=1)
+    kernel_size: int = Field(5, ge=1, le=_LARGEST_KERNEL)
     sigma: float = Field(3.0, gt=0)
 
 
@@ -73,7 +75,7 @@ class Augment(Strict):
     a cycle in time by a random step first: one that is repeated to its length has no beginning.
     """
 
-    masks: int = Field(ge=0)
+    masks: int = Field(ge=0, le=_MOST_MASKS)
     probability: float = Field(ge=0, le=1)
     time_mask: int = Field(160, ge=0)
     freq_mask: int = Field(48, ge=0)
@@ -110,7 +112,7 @@ class Training(Strict):
     validation_fraction: float = Field(0.2, gt=0, lt=1)
     refit: bool = True
     two_class: bool = False
-    workers: int = Field(0, ge=0)
+    workers: int = Field(0, ge=0, le=_MOST_WORKERS)
     tensorboard: bool = False
     silent: Literal["refuse", "skip"] = "refuse"
 

@@ -83,3 +83,5 @@ def test_unknown_options():
         BeatsFrontend(resampler="sox")
     with pytest.raises(ConfigError, match="seconds: 0"):
         BeatsFrontend(seconds=0.0)
+    with pytest.raises(ConfigError, match=r"seconds: 4000\.0; allowed: more than 0, up to 3600; PAFA takes 5 s"):
+        BeatsFrontend(seconds=4000.0)

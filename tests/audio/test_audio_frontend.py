@@ -146,3 +146,23 @@ def test_unknown_options():
         Frontend(normalize="melmean")
     with pytest.raises(ConfigError, match="resampler: 'sox'"):
         Frontend(resampler="sox")
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("inf"), 3601.0, 1e18])
+def test_a_length_that_no_model_hears(seconds):
+    with pytest.raises(
+        ConfigError, match=rf"seconds: {seconds}; allowed: more than 0, up to 3600; ".replace("+", r"\+")
+    ):
+        Frontend(seconds=seconds)
+
+
+@pytest.mark.parametrize("frames", [0, -1, 2**19 + 1, 2**63])
+def test_a_width_that_no_model_hears(frames):
+    with pytest.raises(
+        ConfigError, match=f"frames: {frames}; allowed: more than 0, up to 524288; the paper takes 1024"
+    ):
+        Frontend(frames=frames)
+
+
+def test_an_hour_is_heard():
+    assert Frontend(seconds=3600.0, frames=None).frames == 359_998

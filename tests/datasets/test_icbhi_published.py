@@ -1,8 +1,13 @@
 """The published figures, from the annotations and recordings at hand."""
 
 import shutil
+import sys
+from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from bad_corpora import ALIASES
 
 from lung_srad.datasets import ICBHI, report_text, validation_patients
 
@@ -64,6 +69,7 @@ def test_the_91_old_names_are_understood(data, tmp_path):
     before = ICBHI(annotations, split_file=split_file).validate()
     after = ICBHI(tmp_path, split_file=split_file).validate()
     assert len(old) == 91
+    assert old == ALIASES.read_text().split()
     assert after.ok
     assert (after.by_device, after.by_class) == (before.by_device, before.by_class)
     assert any(notice.startswith("91 recording(s) under a name with another device") for notice in after.notices)

@@ -6,11 +6,11 @@ import pickle
 import struct
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import joblib
 import numpy as np
 import torch
 from safetensors.torch import save_file
@@ -72,6 +72,11 @@ def in_a_tar(path: Path, state: State) -> None:
 def numpy_objects(path: Path, state: State) -> None:
     with path.open("wb") as file:  # under this name, whatever its suffix
         np.save(file, np.array([Payload(path)], dtype=object), allow_pickle=True)
+
+
+def dumped_by_joblib(path: Path, state: State) -> None:
+    """Writes what scikit-learn's models are kept in: a pickle, the bytes of its arrays between its instructions."""
+    joblib.dump({"coefficients": np.ones((4, 3)), "model": Payload(path)}, path)
 
 
 def bomb(path: Path, state: State) -> None:
@@ -155,7 +160,7 @@ WEIGHTS: dict[str, Kind] = {
     "pickle in a zip": Kind("w.pth", in_a_zip, "asks for "),
     "pickle in a tar": Kind("w.pth", in_a_tar, UNREAD),
     "numpy objects": Kind("w.npy", numpy_objects, UNREAD),
-    "joblib": Kind("w.pth", lambda p, s: p.write_bytes(zlib.compress(pickle.dumps(Payload(p)))), UNREAD),
+    "joblib": Kind("w.joblib", dumped_by_joblib, UNREAD),
     "truncated": Kind("w.safetensors", cut, UNREAD),
     "1 bit flipped": Kind("exported", flipped, "has the SHA-256", "own"),
     "another architecture": Kind(

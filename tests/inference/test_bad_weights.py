@@ -1,10 +1,15 @@
 """21 kinds of bad checkpoint and graph: each is refused in one line, the network stays as it was, nothing is run."""
 
+import contextlib
 import pickle
 import shutil
 import sys
+import warnings
+from functools import partial
 from pathlib import Path
 
+import joblib
+import numpy as np
 import pytest
 import torch
 
@@ -59,6 +64,23 @@ def test_each_kind_is_refused(
     assert text.startswith(str(path))
     assert not list(tmp_path.rglob("canary"))
     assert all(torch.equal(x, state[key]) for key, x in net.state_dict().items())
+
+
+def careless(path: Path) -> None:
+    """Opens a file in every way that runs what is in it."""
+    for read in (joblib.load, partial(np.load, allow_pickle=True), partial(torch.load, weights_only=False)):
+        with contextlib.suppress(Exception), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            read(path)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in WEIGHTS if kind.startswith(("pickle", "numpy", "joblib"))])
+def test_a_careless_reader_runs_every_payload(tmp_path: Path, kind: str) -> None:
+    row = WEIGHTS[kind]
+    row.build(tmp_path / row.name, {"a": torch.ones(2)})
+    assert not (tmp_path / "canary").exists()
+    careless(tmp_path / row.name)
+    assert (tmp_path / "canary").exists()
 
 
 @pytest.mark.parametrize("payload", [Payload, Evaluated])

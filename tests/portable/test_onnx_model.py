@@ -11,6 +11,7 @@ import soundfile
 import torch
 
 import lung_srad as ls
+from lung_srad.audio import read
 from lung_srad.audio import resample as resample_in_torch
 from lung_srad.config import load_preset
 from lung_srad.errors import AudioError, ConfigError, RunError, ShapeError, WeightsError
@@ -130,6 +131,15 @@ def test_recordings_that_cannot_be_used_are_refused(folder: Path, tmp_path: Path
     for name in ("text.wav", "half.wav"):
         with pytest.raises(AudioError, match=name):
             read_sound(tmp_path / name)
+
+
+@pytest.mark.parametrize(("subtype", "rate"), [("GSM610", 8000), ("G721_32", 8000), ("MS_ADPCM", 4000)])
+def test_a_recording_in_which_a_decoder_cannot_seek(tmp_path: Path, subtype: str, rate: int) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, 0.1 * np.random.default_rng(0).standard_normal(3200), rate, subtype=subtype)
+    samples, found = read_sound(path)
+    assert found == rate
+    assert np.array_equal(samples, read(path).samples.numpy())
 
 
 def test_files_that_are_no_graph_of_ours_are_refused(folder: Path, model: Model, tmp_path: Path) -> None:

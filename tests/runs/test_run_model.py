@@ -4,10 +4,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lung_srad.config import dump_preset
+from lung_srad.config import dump_preset, load_preset
 from lung_srad.errors import RunError
 from lung_srad.models import create_model
 from lung_srad.runs import load_model, save_model
+from lung_srad.runs import model as run_model
 from lung_srad.runs.state import read_tensors, write_tensors
 
 FILE = "weights.safetensors"
@@ -33,7 +34,7 @@ def test_the_keys_are_those_of_an_official_checkpoint(model, tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"class_names": ["normal", "crackle"]}, "size mismatch"),
+        ({"class_names": ["normal", "crackle"]}, r"head\.\w+' is float32 \(4.*has float32 \(2"),
         ({"class_names": []}, "class names"),
         ({"class_names": [1, 2, 3, 4]}, "class names"),
         ({"class_names": None}, "NoneType"),
@@ -59,14 +60,33 @@ def test_weights_that_do_not_hold_are_one_message(model, tmp_path):
     state = model.net.state_dict()
     first = next(iter(state))
     for wrong, words in (
-        ({key: value for key, value in state.items() if key != first}, "Missing key"),
-        (state | {"more": torch.ones(1)}, "Unexpected key|not enough values"),
+        ({key: value for key, value in state.items() if key != first}, "is missing, its preset has float32"),
+        (state | {"more": torch.ones(1)}, "'more' is float32 .*its preset has no such tensor"),
         (state | {first: state[first] * torch.nan}, "values that are not finite"),
-        (state | {first: torch.ones(3)}, "size mismatch"),
+        (state | {first: torch.ones(3)}, r"is float32 \(3,\), its preset has float32"),
+        (state | {first: state[first].long()}, "is int64 .*its preset has float32"),
     ):
         write_tensors(tmp_path / FILE, wrong, facts)
         with pytest.raises(RunError, match=rf"not a model of ours \(.*({words})"):
             load_model(tmp_path / FILE)
+
+
+def test_a_few_letters_do_not_make_a_large_network(model, tmp_path, monkeypatch):
+    """A preset in a file may name any network; only one that its tensors fit is made."""
+    made = []
+    build = run_model.build_model
+
+    def watched(preset, classes):
+        made.append((preset.backbone.name, torch.ones(1).device.type))
+        return build(preset, classes)
+
+    monkeypatch.setattr(run_model, "build_model", watched)
+    large = load_preset("lung_srad")
+    facts = {"preset": dump_preset(large), "class_names": list(model.class_names), "normal": 0}
+    write_tensors(tmp_path / FILE, model.net.state_dict(), facts)
+    with pytest.raises(RunError, match="its preset has"):
+        load_model(tmp_path / FILE)
+    assert made == [("dass_medium", "meta")]
 
 
 @pytest.mark.parametrize("facts", [{"epoch": 1}, [1], "x"])

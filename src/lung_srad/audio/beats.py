@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from lung_srad.audio.fbank import HOP_MS, LOW_HZ, PREEMPHASIS, WINDOW_MS, KaldiFbank
-from lung_srad.audio.frontend import AudioFrontend, as_image
+from lung_srad.audio.frontend import AudioFrontend, as_image, require_seconds
 from lung_srad.audio.resampling import require_resampler
 from lung_srad.errors import ConfigError, message, nearest
 
@@ -20,7 +20,7 @@ class BeatsFrontend(AudioFrontend):
     """5 s at 16 kHz to 128 mel bins × 498 frames, nothing resized.
 
     Raises:
-        ConfigError: an unknown scaling or resampler, or a length that is not positive.
+        ConfigError: an unknown scaling or resampler, or a length that is not positive or beyond the limit.
     """
 
     def __init__(self, *, seconds: float = 5.0, scaling: str = "corrected", resampler: str = "sinc") -> None:
@@ -29,8 +29,7 @@ class BeatsFrontend(AudioFrontend):
             allowed = f"allowed: {', '.join(SCALINGS)}"
             raise ConfigError(message("scaling", repr(scaling), allowed, nearest(scaling, SCALINGS)))
         require_resampler(resampler)
-        if not seconds > 0:
-            raise ConfigError(message("seconds", f"{seconds}", "allowed: more than 0", "PAFA takes 5 s"))
+        require_seconds(seconds, "PAFA takes 5 s")
         self.sample_rate, self.seconds, self.resampler = _RATE, seconds, resampler
         self.scaling = scaling
         self.fbank = KaldiFbank(sample_rate=_RATE, mels=_MELS, window=_WINDOW)

@@ -11,6 +11,7 @@ from lung_srad.errors import ConfigError, ShapeError, message, nearest
 
 NORMALIZATIONS = ("cycle", "audioset", "mel_mean")
 SILENCE_STD = 1e-4
+MAX_SECONDS, MAX_FRAMES = 3600.0, 2**19  # of one input: an hour, which is 360,000 frames
 
 _VERSION = 1  # of what spectrogram() returns; a cache of an older one is not read
 _MELS = 128
@@ -104,6 +105,17 @@ def as_image(spec: Tensor) -> Tensor:
     return spec.transpose(1, 2)[:, None]
 
 
+def require_seconds(seconds: float, remedy: str) -> None:
+    """Returns nothing; refuses a length that no model hears at once: a file may ask for more than any memory.
+
+    Raises:
+        ConfigError: not more than 0, or longer than :data:`MAX_SECONDS`.
+    """
+    if not 0 < seconds <= MAX_SECONDS:
+        allowed = f"allowed: more than 0, up to {MAX_SECONDS:g}"
+        raise ConfigError(message("seconds", f"{seconds}", allowed, remedy))
+
+
 class Frontend(AudioFrontend):
     """Kaldi's log-mel at 16 kHz, normalised, and stretched to a fixed width: the front end of DASS and AST.
 
@@ -113,7 +125,7 @@ class Frontend(AudioFrontend):
     divided by twice its deviation).
 
     Raises:
-        ConfigError: an unknown normalisation or resampler, or a length that is not positive.
+        ConfigError: an unknown normalisation or resampler, or a length that is not positive or beyond the limits.
     """
 
     def __init__(
@@ -130,9 +142,10 @@ class Frontend(AudioFrontend):
             hint = nearest(normalize, NORMALIZATIONS)
             raise ConfigError(message("normalize", repr(normalize), f"allowed: {', '.join(NORMALIZATIONS)}", hint))
         require_resampler(resampler)
-        for name, value in (("seconds", seconds), ("frames", 1 if frames is None else frames)):
-            if not value > 0:
-                raise ConfigError(message(name, f"{value}", "allowed: more than 0", "the paper takes 8 s, 1024 frames"))
+        require_seconds(seconds, "the paper takes 8 s")
+        if frames is not None and not 0 < frames <= MAX_FRAMES:
+            allowed = f"allowed: more than 0, up to {MAX_FRAMES}"
+            raise ConfigError(message("frames", f"{frames}", allowed, "the paper takes 1024"))
         self.sample_rate, self.seconds, self.resampler = sample_rate, seconds, resampler
         self.normalization = normalize
         self.fbank = KaldiFbank(sample_rate=sample_rate, mels=_MELS)

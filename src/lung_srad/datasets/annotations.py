@@ -85,7 +85,8 @@ def _parse_line(file: str, where: str, line: str) -> Row | Defect:
         return Defect(file, "number", f"{seen} has a time that is no finite number", _ALLOWED, _REMEDY)
     flags = [field.strip() for field in fields[2:]]
     if not set(flags) <= {"0", "1"}:
-        return Defect(file, "flag", f"{seen} has flags {' and '.join(map(shown, flags))}", _ALLOWED, _REMEDY)
+        two = " and ".join(shown(flag[:20]) for flag in flags)
+        return Defect(file, "flag", f"{seen} has flags {two}", _ALLOWED, _REMEDY)
     if not 0 <= start < end:
         return Defect(file, "times", f"{where}: from {start:g} s to {end:g} s", "0 <= start < end", _REMEDY)
     return Row(start, end, int(flags[0]) + 2 * int(flags[1]))

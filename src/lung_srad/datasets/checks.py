@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lung_srad.datasets.contract import Cycle
 
 Progress = Callable[[int, int], None]  # (done, total)
+_LONGEST_NAME = 255  # letters that a message repeats; a table may name anything
 _FIRST = 0.01  # seconds that are decoded to look at a file
 TOLERANCE = 1e-3  # seconds; annotations carry three decimals, so an end may lie this far behind the last sample
 
@@ -98,4 +99,4 @@ def _silent(frontend: Frontend, samples: torch.Tensor, cycle: Cycle) -> bool:
 
 def _audio_defect(path: Path, error: Exception) -> Defect:
     """Returns the defect of a recording that the audio room refuses; the message says what is allowed."""
-    return Defect(shown(path.name), "audio", shown(str(error).removeprefix(f"{path}: ")))
+    return Defect(shown(path.name[:_LONGEST_NAME]), "audio", shown(str(error).removeprefix(f"{path}: ")))

@@ -103,7 +103,7 @@ class Table(Dataset):
                     raise _BadRowError("twice", seen, "each once")
                 cycles[(cycle.id,)] = cycles[span] = cycle
             except _BadRowError as bad:
-                seen = f"line {line}: {shown(bad.seen)}"
+                seen = f"line {line}: {shown(bad.seen[:200])}"
                 defects.append(Defect(file, bad.kind, seen, bad.allowed, "correct the row"))
         defects += [length for length in lengths.values() if isinstance(length, Defect)]
         found = [cycle for key, cycle in cycles.items() if len(key) == 1]

@@ -41,7 +41,7 @@ def _samples(path: str | Path, sound: soundfile.SoundFile, promised: int | None)
     if not 0 < sound.frames * sound.channels <= MAX_SAMPLES:
         seen = f"{sound.frames} samples in {sound.channels} channels"
         raise broken(path, seen, f"allowed: 1 to {MAX_SAMPLES} in all; split a longer file")
-    samples = sound.read(dtype="float32", always_2d=True)
+    samples = sound.read(sound.frames, dtype="float32", always_2d=True)  # unasked, GSM and G.721 do not say how many
     if len(samples) != sound.frames or promised not in (None, sound.frames):
         raise broken(path, f"promises {promised or sound.frames} samples, {len(samples)} can be decoded")
     return finite(path, samples.mean(1))

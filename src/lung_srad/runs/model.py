@@ -4,6 +4,9 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from lung_srad.config import Preset, dump_preset, parse_preset
 from lung_srad.errors import RunError, message
 from lung_srad.models import Classifier
@@ -43,6 +46,8 @@ def load_model(path: Path) -> TrainedModel:
             raise ValueError(f"class names {names}, of which {normal!r} is the normal one")
         if not all(tensor.isfinite().all() for tensor in tensors.values()):
             raise ValueError("values that are not finite")
+        with torch.device("meta"):  # only what fits the file is made: a few letters may name a large network
+            _require_fit(build_model(preset, len(names)), tensors)
         net = build_model(preset, len(names))
         net.load_state_dict(tensors)
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
@@ -50,3 +55,16 @@ def load_model(path: Path) -> TrainedModel:
         remedy = "give weights.safetensors of a run; official checkpoints go to --weights"
         raise RunError(message(path, seen, "a weights file that train wrote", remedy)) from error
     return TrainedModel(net.eval(), preset, names, normal, bool(facts.get("synthetic", False)))
+
+
+def _require_fit(net: Classifier, tensors: dict[str, Tensor]) -> None:
+    """Raises a ValueError unless the tensors are those of a network, in name, type and shape."""
+    wanted, found = (
+        {key: f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}" for key, value in state.items()}
+        for state in (net.state_dict(), tensors)
+    )
+    wrong = sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key))
+    if wrong:
+        first, more = wrong[0], f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        is_there, fits = found.get(first, "missing"), wanted.get(first, "no such tensor")
+        raise ValueError(f"{first!r:.80} is {is_there}, its preset has {fits}{more}")
