@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from asking import Service
 
 from lung_srad.serving.app import create_app
+from lung_srad.serving.decoding import Decoder
 from lung_srad.serving.desk import Desk
 from lung_srad.serving.guard import Door
 from lung_srad.serving.limits import Limits
@@ -27,9 +28,9 @@ def start() -> Iterator[Callable[..., Service]]:
     """Returns a function that starts a service; all are stopped in the end."""
     running: list[tuple[Service, threading.Thread, socket.socket]] = []
 
-    def begin(door: Door | None = None, **limits: float) -> Service:
+    def begin(door: Door | None = None, decoder: Decoder | None = None, **limits: float) -> Service:
         chosen = Limits(**limits)
-        desk = Desk("demo", chosen, threads=1)
+        desk = Desk("demo", chosen, threads=1, decoder=decoder)
         server = Server(desk, create_app(desk, chosen, door or Door()), chosen)
         bound = socket.create_server(("127.0.0.1", 0))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)

@@ -4,7 +4,7 @@ import base64
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,6 +13,7 @@ from lung_srad.serving.limits import RefusedError
 
 if TYPE_CHECKING:
     from lung_srad.inference import Classification, Model
+    from lung_srad.inference.sources import Opener
 
 Form = Literal["json", "csv", "audacity", "raven", "html", "page"]
 MEDIA: dict[str, str] = {
@@ -38,7 +39,7 @@ class Asked(BaseModel):
 
 
 def answer(
-    model: "Model", recording: BinaryIO, asked: Asked, *, longest: float, watch: Callable[[float, float], None]
+    model: "Model", recording: "Opener", asked: Asked, *, longest: float, watch: Callable[[float, float], None]
 ) -> str:
     """Returns the text of an answer.
 
@@ -62,16 +63,14 @@ def answer(
         found = hear_windows(model, sound, hop=asked.hop, batch_size=8, watch=watch)
     found = replace(found, rule=rule)
     if asked.format == "html":
-        recording.seek(0)
         return recording_page(found, recording)
     if asked.format == "page":
-        recording.seek(0)
         return json.dumps(drawn(found, recording, watch))
     forms = {"csv": lambda each: as_csv([each]), "audacity": as_audacity, "raven": as_raven}
     return forms[asked.format](found) if asked.format in forms else found.to_json_text()
 
 
-def drawn(found: "Classification", recording: BinaryIO, watch: Callable[[float, float], None]) -> dict[str, Any]:
+def drawn(found: "Classification", recording: "Opener", watch: Callable[[float, float], None]) -> dict[str, Any]:
     """Returns the answer with what the page draws and offers for download."""
     from lung_srad.inference import as_audacity, as_csv, as_raven
 
@@ -82,7 +81,7 @@ def drawn(found: "Classification", recording: BinaryIO, watch: Callable[[float, 
     return {"classification": found.to_dict(), "timeline": cells, "spectrogram": picture, "files": files}
 
 
-def spectrogram(recording: BinaryIO, seconds: float, watch: Callable[[float, float], None]) -> dict[str, Any]:
+def spectrogram(recording: "Opener", seconds: float, watch: Callable[[float, float], None]) -> dict[str, Any]:
     """Returns loudness as bytes, 255 the loudest, from low to high frequencies, each row over time."""
     from lung_srad.analysis.timeline import FLOOR_DB, TOP_HERTZ, Levels
     from lung_srad.inference.listening import mono

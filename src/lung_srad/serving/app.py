@@ -69,7 +69,7 @@ def _routes(app: FastAPI, desk: Desk, limits: Limits, held: Held) -> None:
         headers = {name.lower(): value for name, value in request.headers.items()}
         upload = await receive_recording(request.receive, headers, asked.name, limits, held)
         name = upload.name
-        job = partial(_job, upload, asked, limits.seconds)
+        job = partial(_job, partial(desk.decoder.open, upload), asked, limits.seconds)
         future, watch = desk.begin(job, upload.close)
         if asked.format != "page":
             text = await wait_for(future, watch, request.receive)
@@ -82,8 +82,8 @@ def _routes(app: FastAPI, desk: Desk, limits: Limits, held: Held) -> None:
         return StreamingResponse(_lines(steps, future, watch, name), media_type=MEDIA["page"])
 
 
-def _job(upload: Any, asked: Asked, longest: float, model: Any, watch: Any) -> str:
-    return answer(model, upload, asked, longest=longest, watch=watch)
+def _job(opened: Any, asked: Asked, longest: float, model: Any, watch: Any) -> str:
+    return answer(model, opened, asked, longest=longest, watch=watch)
 
 
 def _as_file(form: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from lung_srad.errors import message
+from lung_srad.serving.decoding import Decoder
 from lung_srad.serving.limits import GoneError, Limits, RefusedError
 
 if TYPE_CHECKING:
@@ -45,10 +46,14 @@ class Desk:
         source: of the model, as :func:`lung_srad.inference.load` takes it.
         limits: how many may wait.
         threads: CPU threads of torch; by default its choice.
+
+    Attributes:
+        decoder: opens uploads, for jobs alone.
     """
 
-    def __init__(self, source: str, limits: Limits, threads: int | None = None) -> None:
+    def __init__(self, source: str, limits: Limits, threads: int | None = None, decoder: Decoder | None = None) -> None:
         self._source, self._limits, self._threads = source, limits, threads
+        self.decoder = decoder or Decoder()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="lung-srad-desk")
         self._lock, self._waiting, self._pace, self._stopping = threading.Lock(), 0, 1.0, False
         self._futures: set[Future[Any]] = set()
@@ -105,9 +110,10 @@ class Desk:
             future.cancel()
 
     def close(self) -> None:
-        """Ends the thread."""
+        """Ends the thread, and the process that decodes."""
         self.refuse_waiting()
         self._pool.shutdown(wait=True, cancel_futures=True)
+        self.decoder.close()
 
     def _load(self) -> "Model":
         import torch

@@ -51,6 +51,20 @@ class Upload(SpooledTemporaryFile[bytes]):
         """How many bytes were written."""
         return self._size
 
+    @property
+    def handle(self) -> int | None:
+        """The number of the open file; nothing while it is in memory."""
+        if not self._rolled:
+            return None
+        self.flush()
+        return self.fileno()
+
+    @property
+    def content(self) -> bytes:
+        """All bytes."""
+        self.seek(0)
+        return self.read()
+
 
 class Held:
     """The bytes of all uploads together, so that many clients cannot fill the disk."""
