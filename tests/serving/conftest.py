@@ -55,7 +55,7 @@ def start() -> Iterator[Callable[..., Service]]:
 @pytest.fixture(scope="session")
 def service(start: Callable[..., Service]) -> Service:
     """Small limits, so that what goes beyond them is quickly made."""
-    return start(megabytes=0.5, seconds=20, head_seconds=2.0, body_seconds=2.0, waiting=4)
+    return start(megabytes=8, seconds=20, head_seconds=1.5, body_seconds=1.5)
 
 
 @pytest.fixture(scope="session")

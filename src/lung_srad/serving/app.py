@@ -11,8 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 
-from lung_srad.datasets.checks import shown
-from lung_srad.errors import ConfigError, LungSradError, WeightsError, message
+from lung_srad.errors import ConfigError, LungSradError, WeightsError, message, shown
 from lung_srad.serving.answers import MEDIA, Asked, answer
 from lung_srad.serving.desk import Desk, answered, follow, give_up, wait_for
 from lung_srad.serving.examples import BODY, MODEL, RESPONSES

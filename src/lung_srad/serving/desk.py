@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lung_srad.errors import message
 from lung_srad.serving.decoding import Decoder
-from lung_srad.serving.limits import GoneError, Limits, RefusedError
+from lung_srad.serving.limits import GoneError, Limits, RefusedError, stopping
 
 if TYPE_CHECKING:
     from lung_srad.inference import Model
@@ -76,9 +76,7 @@ class Desk:
             RefusedError: 503, with the time after which it is worth asking again.
         """
         if self._stopping:
-            raise RefusedError(
-                503, message("the service", "is stopping", "requests before that", "ask again soon"), _after(5)
-            )
+            raise stopping()
         if self._waiting >= self._limits.waiting:
             seconds = min(60, max(1, math.ceil(self._pace * self._waiting / 2)))
             text = message("the queue", f"{self._waiting} wait", f"up to {self._limits.waiting}", f"ask in {seconds} s")
@@ -190,8 +188,7 @@ def answered(future: "Future[Any]") -> Any:
     try:
         return future.result()
     except CancelledError as error:
-        text = message("the service", "is stopping", "requests before that", "ask again soon")
-        raise RefusedError(503, text, _after(5)) from error
+        raise stopping() from error
 
 
 async def _left(receive: Callable[[], Any]) -> None:

@@ -10,8 +10,7 @@ from typing import Any
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from lung_srad.datasets.checks import shown
-from lung_srad.errors import message
+from lung_srad.errors import message, shown
 from lung_srad.serving.limits import MIB, GoneError, Limits, RefusedError
 
 FIELD = "file"
