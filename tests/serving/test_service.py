@@ -68,6 +68,8 @@ def test_openapi_has_an_example_of_the_same_layout(service, by_command) -> None:
     paths = said["paths"]
     assert {"/v1/classify", "/v1/model", "/healthz", "/readyz"} == set(paths)
     assert {"400", "408", "413", "415", "422", "503"} <= set(paths["/v1/classify"]["post"]["responses"])
+    hop = next(each["schema"] for each in paths["/v1/classify"]["post"]["parameters"] if each["name"] == "hop")
+    assert (hop["minimum"], hop["maximum"]) == (0.25, service.desk.model.frontend.seconds)
     assert set(CLASSIFICATION) == set(by_command)
     assert set(CLASSIFICATION["segments"][0]) == set(by_command["segments"][0])
 

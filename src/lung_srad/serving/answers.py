@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from lung_srad.errors import message
-from lung_srad.serving.limits import RefusedError
+from lung_srad.serving.limits import LONGEST_NAME, NAME, RefusedError
 
 if TYPE_CHECKING:
     from lung_srad.inference import Classification, Model
@@ -31,11 +31,15 @@ class Asked(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    hop: float = Field(2.0, ge=0.25, le=60, description="seconds from one window to the next")
+    hop: float = Field(2.0, ge=0.25, le=60, description="seconds from one window to the next, up to its length")
     onset: float = Field(0.5, gt=0, lt=1, description="probability from which on an event begins")
     offset: float = Field(0.3, gt=0, lt=1, description="probability under which it ends; not above onset")
     format: Form = Field("json", description="of the answer; page: lines of JSON with the progress, for the page")
-    name: str = Field("recording", description="what a raw body is called; a form says it itself")
+    name: str = Field(
+        "recording",
+        description="what a raw body is called, in printable characters; a form says it itself",
+        json_schema_extra={"minLength": 1, "maxLength": LONGEST_NAME, "pattern": NAME},  # require_name looks
+    )
 
 
 def answer(

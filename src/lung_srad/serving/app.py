@@ -42,6 +42,7 @@ def create_app(desk: Desk, limits: Limits, door: Door) -> Guard:
     app.add_api_route("/healthz", _healthy, methods=["GET"], summary="Whether the service runs")
     app.add_api_route("/readyz", partial(_ready, desk), methods=["GET"], summary="Whether the model is loaded")
     _routes(app, desk, limits, held)
+    app.openapi = partial(_described, app, desk)  # type: ignore[method-assign]
     app.add_exception_handler(RefusedError, _refused)
     app.add_exception_handler(GoneError, _refused)
     app.add_exception_handler(LungSradError, _failed)
@@ -79,6 +80,16 @@ def _routes(app: FastAPI, desk: Desk, limits: Limits, held: Held) -> None:
         if future.done():
             answered(future)
         return StreamingResponse(_lines(steps, future, watch, name), media_type=MEDIA["page"])
+
+
+def _described(app: FastAPI, desk: Desk) -> dict[str, Any]:
+    """Returns OpenAPI; a hop has the limit that the model gives it, once there is one."""
+    described = FastAPI.openapi(app)
+    if desk.model is not None:
+        parameters = described["paths"]["/v1/classify"]["post"]["parameters"]
+        hop = next(each["schema"] for each in parameters if each["name"] == "hop")
+        hop["maximum"] = desk.model.frontend.seconds
+    return described
 
 
 def _job(opened: Any, asked: Asked, longest: float, model: Any, watch: Any) -> str:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from lung_srad.errors import message
 
 MIB = 2**20
+LONGEST_NAME = 255  # characters
+NAME = r"^[^/\\\x00-\x1f\x7f-\x9f]+$"  # what OpenAPI can say of a name; it has to be printable, too
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
