@@ -52,6 +52,7 @@ class Service:
 
     def __enter__(self) -> "Service":
         command = [sys.executable, "-m", "lung_srad.cli", "serve", "--port", "0", "--threads", "1"]
+        self.begun = time.monotonic()
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.port = int(self.process.stdout.readline().rpartition(":")[2])
         return self
@@ -162,12 +163,12 @@ async def leavers(service: Service, count: int) -> dict[str, Any]:
 async def measured(share: float) -> dict[str, Any]:
     """Returns everything."""
     with Service() as service:
-        begun = time.monotonic()
         while await service.waiting() < 0:
-            await asyncio.sleep(0.1)
-        say(f"ready {time.monotonic() - begun:.1f} s after its address; one client")
+            await asyncio.sleep(0.05)
+        start = time.monotonic() - service.begun, sum(map(processor_seconds, service.processes))
+        say(f"ready after {start[0]:.1f} s; one client")
         await crowd(service.port, 1, ALONE_SECONDS * share / 3)
-        results: dict[str, Any] = {"alone": await crowd(service.port, 1, ALONE_SECONDS * share)}
+        results: dict[str, Any] = {"start": start, "alone": await crowd(service.port, 1, ALONE_SECONDS * share)}
         say(f"{CLIENTS} clients")
         results |= await under_load(service, SECONDS * share)
         await service.idle()
@@ -187,6 +188,7 @@ def goals(found: dict[str, Any]) -> list[tuple[str, str, bool]]:
     answers = seen.answers | alone.answers | healthy.answers
     leak = ", ".join(sorted(kept)) or "none"
     return [
+        ("ready in less than 5 s of a core", f"{found['start'][1]:.1f} s", found["start"][1] < 5),
         (f"{CLIENTS} clients: no answer but 200 and 503", f"{others} others", not others),
         ("a full queue is 503 with Retry-After", f"{seen.without_retry} without", not seen.without_retry),
         ("p99 at most 5 times one client's median", f"{times:.1f} times", times <= 5),
@@ -220,7 +222,8 @@ Made {datetime.date.today().isoformat()} by `{command}` in {minutes:.1f} minutes
 `lung-srad serve --threads 1` with the weights that ship and its usual limits ({limits.waiting} requests have an answer
 coming, the others are told when to ask again). Service and clients, plain sockets in one process, share
 {cores} core{"s" * (cores > 1)}, and every figure holds the work of both: while {CLIENTS} clients asked, the service
-took {found["shares"][0]:.0%} of a core and they took {found["shares"][1]:.0%}. A recording is {SOUND:g} s at 4 kHz.
+took {found["shares"][0]:.0%} of a core and they took {found["shares"][1]:.0%}; what is missing to 100 % was other work.
+The service was ready {found["start"][0]:.1f} s after its start, by the clock. A recording is {SOUND:g} s at 4 kHz.
 Times are seconds. What the service holds is that of its two processes, from /proc.
 """
     table = [f"| {asks} | {said} | {'yes' if enough else '**no**'} |" for asks, said, enough in goals(found)]
