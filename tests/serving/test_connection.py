@@ -74,6 +74,17 @@ def test_a_body_that_nobody_wants_is_read_up_to_a_limit(service: Service) -> Non
     assert time.monotonic() - begun < 20
 
 
+def test_the_next_request_is_not_cut_off_with_the_rest_of_the_last(service: Service, monkeypatch) -> None:
+    monkeypatch.setattr(connection, "_LEAVING_SECONDS", 0.3)
+    peer, body = service.connect(), recording(4.5)
+    peer.sendall(head(200_000))
+    assert read_one(peer).status == 404
+    peer.sendall(bytes(200_000) + request("/v1/classify", body, Content_Type="")[:-100])
+    time.sleep(0.8)
+    peer.sendall(body[-100:])
+    assert read(peer).status == 200
+
+
 def test_a_connection_that_waits_for_its_next_request_is_closed(service: Service) -> None:
     peer = service.connect()
     peer.sendall(head(200_000))

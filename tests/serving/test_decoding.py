@@ -81,6 +81,13 @@ def test_a_recording_that_was_given_up_does_not_disturb_the_next(decoder: Decode
             assert len(samples(found)) == 400 * RATE
 
 
+def test_a_stop_that_tells_all_processes_does_not_cut_the_last_answer(decoder: Decoder) -> None:
+    with upload(recording(400)) as held, decoder.open(held) as found:
+        first = next(found.blocks)
+        decoder.process.terminate()
+        assert len(first) + len(samples(found)) == 400 * RATE
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [

@@ -52,10 +52,10 @@ def open_recording(source: str | Path | BinaryIO) -> Iterator[OpenRecording]:
         yield OpenRecording(name, rate, channels, sound.frames, promise.notices, blocks)
 
 
-def block_parts(frames: int, rate: int, channels: int) -> list[tuple[int, int]]:
-    """Returns the first sample and the number of samples of each block of a recording."""
+def block_parts(frames: int, rate: int, channels: int) -> Iterator[tuple[int, int]]:
+    """Yields the first sample and the number of samples of each block of a recording."""
     size = max(1, min(_BLOCK_SECONDS * rate, _BLOCK_SAMPLES // channels))
-    return [(start, min(size, frames - start)) for start in range(0, frames, size)]
+    return ((start, min(size, frames - start)) for start in range(0, frames, size))
 
 
 class StreamResampler:

@@ -54,10 +54,12 @@ class Guarded(H11Protocol):
                     self._plain.abort()
                 return
         super().data_received(data)
-        if self.conn.their_state is not h11.IDLE:
-            self._head = _cancelled(self._head)
-        elif self._leaving is not None:  # what nobody needed has come to its end: wait for the next request
+        idle, leaving = self.conn.their_state is h11.IDLE, self._leaving is not None
+        if leaving and (idle or not self.cycle.response_complete):  # what nobody needed has come to its end
             self._leaving = _cancelled(self._leaving)
+        if not idle:
+            self._head = _cancelled(self._head)
+        elif leaving:
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )

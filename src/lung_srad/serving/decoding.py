@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from lung_srad.serving.uploads import Upload
 
 ISOLATED = hasattr(socket, "send_fds")  # elsewhere (Windows) a recording is decoded where it is heard
-CHILD = (sys.executable, "-m", "lung_srad.serving.decoding_child")
+CHILD = (sys.executable, "-P", "-m", "lung_srad.serving.decoding_child")  # -P: nothing from the folder it stands in
 _MOST_JSON = 2**16
 _START_SECONDS = 60
 

@@ -1,12 +1,13 @@
 """The process in which uploads are decoded; :mod:`lung_srad.serving.decoding` starts it and says how they talk.
 
-It comes without torch, so it is there in a fraction of a second, and may take 1 GiB of addresses.
+It comes without torch, so it is there in a fraction of a second. It ends when its socket is closed.
 """
 
 import io
 import json
 import os
 import resource
+import signal
 import socket
 import sys
 from typing import Any, BinaryIO
@@ -23,6 +24,7 @@ Asked = tuple[dict[str, Any], BinaryIO | None]
 def main() -> None:
     """Answers on the socket whose number is the first argument; the second one is the seconds of a step."""
     number, seconds = map(int, sys.argv[1:])
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # sent to all at a stop, before the last answer is made
     limit(resource.RLIMIT_AS, _ADDRESSES)
     limit(resource.RLIMIT_NOFILE, _HANDLES)
     for nothing in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE, resource.RLIMIT_NPROC):
