@@ -1,8 +1,10 @@
 """The service on a socket: deadlines for connections, an address to open, a stop that finishes or refuses."""
 
+import asyncio
 import logging
 import socket
 import sys
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -16,6 +18,7 @@ from lung_srad.serving.guard import LOG, Door
 from lung_srad.serving.limits import LOOPBACK, Limits
 
 _HANDLES = 65_536
+_PARTING_SECONDS = 3.0
 
 
 def serve(
@@ -91,6 +94,12 @@ class Server(uvicorn.Server):
         """Takes no more, refuses what has not begun, finishes the answer that is being made."""
         self._desk.refuse_waiting()
         await super().shutdown(sockets)
+        end = time.monotonic() + _PARTING_SECONDS  # for who is told only now that the time is up
+        while self.server_state.connections and time.monotonic() < end:
+            await asyncio.sleep(0.05)
+        for connection in tuple(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
 
 
 def _bound(host: str, port: int) -> socket.socket:
