@@ -1,7 +1,7 @@
 """Uploads are decoded by a process of its own, which may be made to crash or to hang without harm to the service.
 
-libsndfile is C code that reads what strangers send. Its process has limits on memory and time, no token in its
-environment, and no files but the one that it is given. Parent and child take turns over a socket::
+libsndfile is C code that reads what strangers send. Its process has limits on memory and time, and no token in its
+environment (DECISIONS: decoded-elsewhere). Parent and child take turns over a socket::
 
     parent  {"name": "a.wav", "bytes": n} and the n bytes, or an open file beside it     open
     child   {"rate": 4000, "channels": 1, "frames": 16000, "notices": []}
