@@ -173,7 +173,7 @@ async def measured(share: float) -> dict[str, Any]:
         results |= await under_load(service, SECONDS * share)
         await service.idle()
         say(f"{DRIPS} sockets that drip")
-        results |= await beside_drips(service, max(12.0, DRIP_SECONDS * share))
+        results |= await beside_drips(service, max(35.0, DRIP_SECONDS * share))
         say(f"{LEAVERS} clients that leave")
         return results | {"left": await leavers(service, round(LEAVERS * share))}
 
