@@ -20,6 +20,7 @@ from asking import FORM, Command, form, read, recording, request, unchunked
 
 from lung_srad.cli import app
 from lung_srad.serving.examples import CLASSIFICATION
+from lung_srad.serving.limits import RefusedError
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +120,24 @@ def test_a_full_queue_says_when_to_ask_again(start: Callable) -> None:
     first.close()
     busy.wait_until_idle(30)
     assert busy.ask("/v1/classify", recording(), Content_Type="").status == 200
+
+
+def test_the_more_are_refused_the_later_they_are_to_come_back(service) -> None:
+    gate, desk = threading.Event(), service.desk
+    for _ in range(service.limits.waiting):
+        desk.begin(lambda model, watch: gate.wait(30), lambda: None)
+    told = []
+    try:
+        for _ in range(200):
+            with pytest.raises(RefusedError) as refusal:
+                desk.require_room()
+            told.append(int(refusal.value.headers["Retry-After"]))
+    finally:
+        gate.set()
+    assert told == sorted(told)
+    assert 1 <= told[0] < told[-1] <= 60
+    service.wait_until_idle()
+    assert desk._refused < 200 / 2
 
 
 def test_more_than_the_disk_may_hold_is_refused(start: Callable) -> None:

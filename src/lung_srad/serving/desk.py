@@ -56,6 +56,7 @@ class Desk:
         self.decoder = decoder or Decoder()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="lung-srad-desk")
         self._lock, self._waiting, self._pace, self._stopping = threading.Lock(), 0, 1.0, False
+        self._refused = 0.0  # of late: halved with every answer
         self._futures: set[Future[Any]] = set()
         self.loading = self._pool.submit(self._load)
 
@@ -78,7 +79,8 @@ class Desk:
         if self._stopping:
             raise stopping()
         if self._waiting >= self._limits.waiting:
-            seconds = min(60, max(1, math.ceil(self._pace * self._waiting / 2)))
+            self._refused += 1
+            seconds = min(60, max(1, math.ceil(self._pace * (self._waiting + self._refused) / 2)))
             text = message("the queue", f"{self._waiting} wait", f"up to {self._limits.waiting}", f"ask in {seconds} s")
             raise RefusedError(503, text, _after(seconds))
 
@@ -129,6 +131,7 @@ class Desk:
             return job(self.loading.result(), watch)
         finally:
             self._pace = 0.8 * self._pace + 0.2 * (time.monotonic() - begun)
+            self._refused /= 2
 
     def _ended(self, future: "Future[Any]", release: Callable[[], None]) -> None:
         with self._lock:

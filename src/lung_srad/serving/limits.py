@@ -29,7 +29,7 @@ class Limits:
     head_bytes: int = 16 * 1024
     head_seconds: float = 10
     body_seconds: float = 30
-    waiting: int = 4
+    waiting: int = 3
     held: float = 1024
     stop_seconds: int = 30
 
