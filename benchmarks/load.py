@@ -186,6 +186,7 @@ def goals(found: dict[str, Any]) -> list[tuple[str, str, bool]]:
     drift = found["memory"][1] / found["memory"][0] - 1
     kept = {name for name, count in left["after"].items() if name != "KiB" and count > left["before"][name]}
     answers = seen.answers | alone.answers | healthy.answers
+    gone = left["uploading"] + left["heard"]
     leak = ", ".join(sorted(kept)) or "none"
     return [
         ("ready in less than 5 s of a core", f"{found['start'][1]:.1f} s", found["start"][1] < 5),
@@ -195,7 +196,7 @@ def goals(found: dict[str, Any]) -> list[tuple[str, str, bool]]:
         ("memory drifts by less than 5 %", f"{drift:+.1%}", drift < 0.05),
         ("the same answer every time", f"{len(answers)} different", len(answers) == 1),
         (f"{DRIPS} sockets drip: p99 under 2 s", f"{healthy.quantile(0.99):.2f} s", healthy.quantile(0.99) < 2),
-        (f"{left['uploading'] + left['heard']} leave: no file, thread, handle or place kept", leak, not kept and not left["waiting"]),
+        (f"{gone} leave: no file, thread, handle or place kept", leak, not kept and not left["waiting"]),
         ("the next answer within 1 s", f"{left['next']:.2f} s", left["next"] <= 1),
     ]
 
