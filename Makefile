@@ -12,7 +12,7 @@ STAMP   := $(VENV)/.installed
 KERNELS := $(VENV)/.kernels
 
 .DEFAULT_GOAL := help
-.PHONY: help install kernels demo lint test slow slow-kill slow-load api-check bench results transfer evaluation paper-small simulator statistics mutation weights spectrum bench-inference rejection parity clean
+.PHONY: help install kernels demo lint test slow slow-kill slow-load api-check browser bench results transfer evaluation paper-small simulator statistics mutation weights spectrum bench-inference rejection parity clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,11 @@ slow-load: install  ## benchmarks/load.md: 64 clients, sockets that drip, client
 api-check: install  ## what /openapi.json promises, tried by schemathesis (3 minutes)
 	$(PY) -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[fuzz]'
 	$(PY) -m pytest -m slow tests/serving/test_openapi.py
+
+# Chromium comes from the system: `apt install chromium-headless-shell`, or LUNG_SRAD_CHROMIUM=PATH.
+browser: install  ## the page of `lung-srad serve` in a headless Chromium (5 minutes); LUNG_SRAD_SCREENSHOTS=FOLDER keeps pictures
+	$(PY) -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[browser]'
+	$(PY) -m pytest -m slow -rs tests/serving
 
 bench: install  ## benchmarks/RESULTS.md: the scan and the networks beside loops, AST and the GEMM floor (20 minutes)
 	$(PY) -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[baselines]'

@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from typer.testing import CliRunner
 
+from lung_srad.cli import app
 from lung_srad.serving.desk import Desk
 from lung_srad.serving.limits import Limits
 from lung_srad.serving.server import Server
@@ -161,6 +163,17 @@ def recording(seconds: float = 9.5, seed: int = 0) -> bytes:
         out.setframerate(RATE)
         out.writeframes((np.clip(noise, -1, 1) * 32767).astype("<i2").tobytes())
     return file.getvalue()
+
+
+def files_of_the_command(folder: Path, name: str, content: bytes, *options: str) -> dict[str, bytes]:
+    """Returns what ``lung-srad classify`` writes of a recording, by the form in which the service answers."""
+    (folder / name).write_bytes(content)
+    with contextlib.chdir(folder):
+        result = CliRunner().invoke(app, ["classify", name, "--out", "answers", "--html", *options])
+    assert result.exit_code == 0, result.output
+    endings = {"json": ".json", "audacity": ".labels.txt", "raven": ".selections.txt", "html": ".html"}
+    files = {form: folder / "answers" / "recordings" / f"{name}{ending}" for form, ending in endings.items()}
+    return {form: path.read_bytes() for form, path in {**files, "csv": folder / "answers" / "windows.csv"}.items()}
 
 
 def form(content: bytes, name: str = "a.wav", field: str = "file") -> bytes:

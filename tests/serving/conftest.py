@@ -14,6 +14,7 @@ pytest.importorskip("uvicorn")
 sys.path.insert(0, str(Path(__file__).parent))
 
 from asking import Service
+from browsing import OPTIONS, Visit, chromium, simulated, visit
 
 from lung_srad.serving.app import create_app
 from lung_srad.serving.decoding import Decoder
@@ -61,3 +62,34 @@ def service(start: Callable[..., Service]) -> Service:
 @pytest.fixture(scope="session")
 def guarded(start: Callable[..., Service]) -> Service:
     return start(Door("secret", ("https://lungs.example",)))
+
+
+# --- the page, in a browser that is there only after `make browser`
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator:
+    reason = "no playwright or axe-core; make browser installs them (extra browser)"
+    playwright = pytest.importorskip("playwright.sync_api", reason=reason)
+    pytest.importorskip("axe_playwright_python", reason=reason)
+    path = chromium()
+    with playwright.sync_playwright() as driver:
+        shown = driver.chromium.launch(executable_path=path, args=list(OPTIONS))
+        yield shown
+        shown.close()
+
+
+@pytest.fixture(scope="module")
+def shop(browser, start: Callable[..., Service]) -> Service:
+    return start()
+
+
+@pytest.fixture
+def here(browser, shop) -> Iterator[Visit]:
+    with visit(browser, shop.port) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def breathing() -> bytes:
+    return simulated()

@@ -13,12 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 sys.path.insert(0, str(Path(__file__).parent))
-from asking import FORM, Command, form, read, recording, request, unchunked
+from asking import FORM, Command, files_of_the_command, form, read, recording, request, unchunked
 
-from lung_srad.cli import app
 from lung_srad.serving.examples import CLASSIFICATION
 from lung_srad.serving.limits import RefusedError
 
@@ -26,11 +24,7 @@ from lung_srad.serving.limits import RefusedError
 @pytest.fixture(scope="module")
 def by_command(tmp_path_factory) -> dict:
     """Returns what ``lung-srad classify`` says of the recording that the tests send."""
-    folder = tmp_path_factory.mktemp("command")
-    (folder / "a.wav").write_bytes(recording(18))
-    result = CliRunner().invoke(app, ["classify", str(folder / "a.wav"), "--json", str(folder / "a.json")])
-    assert result.exit_code == 0, result.output
-    return json.loads((folder / "a.json").read_text())["recordings"][0] | {"path": "a.wav"}
+    return json.loads(files_of_the_command(tmp_path_factory.mktemp("command"), "a.wav", recording(18))["json"])
 
 
 def test_the_numbers_are_those_of_the_command(service, by_command) -> None:
@@ -43,9 +37,18 @@ def test_the_numbers_are_those_of_the_command(service, by_command) -> None:
     assert json.loads(unchunked(lines).splitlines()[-1])["answer"]["classification"] == by_command
 
 
+def test_every_form_is_the_file_that_the_command_writes(service, tmp_path) -> None:
+    events = "&onset=0.002&offset=0.001"  # in noise, too
+    wanted = files_of_the_command(tmp_path, "a.wav", recording(18), "--onset", "0.002", "--offset", "0.001")
+    assert len(wanted["audacity"].splitlines()) >= 1
+    for kind, content in wanted.items():
+        reply = service.ask(f"/v1/classify?name=a.wav&format={kind}{events}", recording(18), Content_Type="audio/wav")
+        assert reply.body == content, kind
+
+
 def test_other_forms_can_be_read_back(service) -> None:
     def said(kind: str) -> str:
-        reply = service.ask(f"/v1/classify?format={kind}&onset=0.2&offset=0.1", recording(), Content_Type="")
+        reply = service.ask(f"/v1/classify?format={kind}&onset=0.002&offset=0.001", recording(), Content_Type="")
         assert reply.status == 200
         return reply.body.decode()
 
@@ -54,6 +57,7 @@ def test_other_forms_can_be_read_back(service) -> None:
     assert [float(row["p_normal"]) for row in rows] == [each["probabilities"]["normal"] for each in whole["segments"]]
     labels = [line.split("\t")[2] for line in said("audacity").splitlines()]
     assert labels == [each["label"] for each in whole["events"]]
+    assert labels
     assert len(said("raven").splitlines()) == 1 + len(labels)
     assert "not a medical device" in said("html")
 
@@ -151,7 +155,7 @@ def test_it_is_ready_in_five_seconds_of_computing_and_stops_when_told() -> None:
     with Command("--threads", "1") as run:
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+", run.address)
         assert run.ask("/healthz").status == 200
-        run.wait_until_ready()
+        assert json.loads(run.ask("/readyz").body)["status"] == "ready"
         assert run.processor_seconds < 5
         run.process.send_signal(signal.SIGTERM)
         _, log = run.process.communicate(timeout=60)
@@ -180,6 +184,6 @@ def test_who_is_not_served_before_the_end_is_told(start: Callable) -> None:
 def test_what_cannot_be_served_is_one_line(arguments: list[str], words: str) -> None:
     with Command(*arguments, LUNG_SRAD_TOKEN="") as run:
         _, error = run.process.communicate(timeout=60)
-    assert run.process.returncode == 1
+    assert (run.process.returncode, run.address) == (1, "")
     assert error.startswith("error: ")
     assert words in error

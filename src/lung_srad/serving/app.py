@@ -3,7 +3,6 @@
 import json
 from collections.abc import AsyncIterator
 from functools import partial
-from importlib.resources import files
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request
@@ -17,14 +16,8 @@ from lung_srad.serving.desk import Desk, answered, follow, give_up, wait_for
 from lung_srad.serving.examples import BODY, MODEL, RESPONSES
 from lung_srad.serving.guard import Door, Guard
 from lung_srad.serving.limits import GoneError, Limits, RefusedError
+from lung_srad.serving.page import PAGE, read
 from lung_srad.serving.uploads import Held, receive_recording
-
-STATIC = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/page.css": ("page.css", "text/css; charset=utf-8"),
-    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
-    "/recorder.js": ("recorder.js", "text/javascript; charset=utf-8"),
-}
 
 
 def create_app(desk: Desk, limits: Limits, door: Door) -> Guard:
@@ -37,7 +30,7 @@ def create_app(desk: Desk, limits: Limits, door: Door) -> Guard:
     )
     held = Held(limits.held)
     app.state.held = held
-    for path, (name, kind) in STATIC.items():
+    for path, (name, kind) in PAGE.items():
         app.add_api_route(path, partial(_static, name, kind), methods=["GET"], include_in_schema=False)
     app.add_api_route("/healthz", _healthy, methods=["GET"], summary="Whether the service runs")
     app.add_api_route("/readyz", partial(_ready, desk), methods=["GET"], summary="Whether the model is loaded")
@@ -121,7 +114,7 @@ def _broken(name: str) -> str:
 
 
 async def _static(name: str, kind: str) -> Response:
-    return Response((files("lung_srad.serving") / "static" / name).read_bytes(), media_type=kind)
+    return Response(read(name), media_type=kind)
 
 
 async def _healthy() -> dict[str, str]:

@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 
 from lung_srad.errors import message, shown
 from lung_srad.serving.limits import LOOPBACK, RefusedError, stopping
+from lung_srad.serving.page import PAGE
 
 LOG = logging.getLogger("lung_srad.serving")
-OPEN = ("/", "/page.js", "/page.css", "/recorder.js", "/healthz", "/readyz")  # nothing in them is anybody's
+OPEN = (*PAGE, "/healthz", "/readyz")  # nothing in them is anybody's
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src blob:; "
     "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"

@@ -5,7 +5,9 @@ import logging
 import socket
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -30,7 +32,9 @@ def serve(
     limits: Limits | None = None,
     threads: int | None = None,
 ) -> None:
-    """Answers until it is stopped; prints its address once it can be opened. Port 0 takes any that is free.
+    """Answers until it is stopped; prints its address once the model is loaded. Port 0 takes any that is free.
+
+    Health checks are answered before that, so that whoever watches a container sees a large model being loaded.
 
     Raises:
         ConfigError: no token for an address that others can reach.
@@ -44,10 +48,8 @@ def serve(
     _log_lines()
     _many_handles()
     desk = Desk(source, limits, threads)
-    server = Server(desk, create_app(desk, limits, door), limits)
-    shown_host = f"[{host}]" if ":" in host else host
-    sys.stdout.write(f"http://{shown_host}:{bound.getsockname()[1]}\n")
-    sys.stdout.flush()
+    address = f"http://{f'[{host}]' if ':' in host else host}:{bound.getsockname()[1]}"
+    server = Server(desk, create_app(desk, limits, door), limits, ready=partial(_tell, address))
     try:
         server.run(sockets=[bound])
     finally:
@@ -60,11 +62,14 @@ def serve(
 class Server(uvicorn.Server):
     """uvicorn that refuses what waits when it stops, and stops when there is no model.
 
+    Args:
+        ready: called once, when the model is loaded.
+
     Attributes:
         failure: why the model could not be loaded.
     """
 
-    def __init__(self, desk: Desk, app: Any, limits: Limits) -> None:
+    def __init__(self, desk: Desk, app: Any, limits: Limits, *, ready: Callable[[], None] | None = None) -> None:
         protocol = type("Protocol", (Guarded,), {"head_seconds": limits.head_seconds})
         config = uvicorn.Config(
             app,
@@ -80,14 +85,18 @@ class Server(uvicorn.Server):
             timeout_graceful_shutdown=limits.stop_seconds,
         )
         super().__init__(config)
-        self._desk, self.failure = desk, None
+        self._desk, self._ready, self.failure = desk, ready, None
 
     async def on_tick(self, counter: int) -> bool:
         """Returns whether to stop."""
         loading = self._desk.loading
-        if loading.done() and not loading.cancelled() and loading.exception() is not None:
+        if loading.done() and not loading.cancelled():
             self.failure = loading.exception()
-            return True
+            if self.failure is not None:
+                return True
+            if self._ready is not None:
+                self._ready()
+                self._ready = None
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -130,6 +139,11 @@ def _many_handles() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (_HANDLES if most == resource.RLIM_INFINITY else most, most))
+
+
+def _tell(address: str) -> None:
+    sys.stdout.write(f"{address}\n")
+    sys.stdout.flush()
 
 
 def _log_lines() -> None:
