@@ -12,7 +12,7 @@ STAMP   := $(VENV)/.installed
 KERNELS := $(VENV)/.kernels
 
 .DEFAULT_GOAL := help
-.PHONY: help install kernels demo lint test slow slow-kill slow-fuzz audit browser bench results transfer evaluation paper-small simulator statistics mutation weights spectrum bench-inference rejection parity clean
+.PHONY: help install kernels demo lint test slow slow-kill slow-load api-check slow-fuzz audit browser bench results transfer evaluation paper-small simulator statistics mutation weights spectrum bench-inference rejection parity clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,13 @@ slow: install  ## the tests that take minutes, but for the kills
 
 slow-kill: install  ## runs killed at random moments and resumed to the same bits
 	LUNG_SRAD_RESULTS=1 $(PY) -m pytest -m slow -k kill
+
+slow-load: install  ## benchmarks/load.md: 64 clients, sockets that drip, clients that leave (10 minutes)
+	$(PY) benchmarks/load.py
+
+api-check: install  ## what /openapi.json promises, tried by schemathesis (3 minutes)
+	$(PY) -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[fuzz]'
+	$(PY) -m pytest -m slow tests/serving/test_openapi.py
 
 # Chromium comes from the system: `apt install chromium-headless-shell`, or LUNG_SRAD_CHROMIUM=PATH.
 browser: install  ## the page of `lung-srad serve` in a headless Chromium (5 minutes); LUNG_SRAD_SCREENSHOTS=FOLDER keeps pictures

@@ -120,7 +120,7 @@ def test_doctor_says_how_to_install_what_is_missing(monkeypatch: pytest.MonkeyPa
 
 def test_doctor_knows_the_extras_of_the_project() -> None:
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    of_developers = ("dev", "browser")
+    of_developers = ("dev", "browser", "fuzz")
     every = project["optional-dependencies"].items()
     extras = {name: packages for name, packages in every if name not in of_developers}
     named = {extra: tuple(name.partition(">")[0] for name in packages) for extra, packages in extras.items()}

@@ -63,6 +63,11 @@ def message(where: object, seen: str, allowed: str, remedy: str) -> str:
     return f"{where}: {seen}; {allowed}; {remedy}"
 
 
+def shown(name: str) -> str:
+    """Returns a name that is safe to print: control characters and broken bytes are written out."""
+    return name if name.isprintable() else ascii(name)[1:-1]
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Returns ``"did you mean 'x'?"`` for the nearest known word, or the list of known words."""
     known = sorted(known)

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import soundfile
 import torch
 
+from lung_srad.audio import open_recording
 from lung_srad.errors import AudioError, ConfigError
 from lung_srad.inference import Classification, Model
 
@@ -37,6 +39,7 @@ def test_every_way_to_hear_a_recording_gives_the_same(model: Model, record: Reco
     require_same(whole, model.classify(np.array_split(samples, 7), rate=rate))
     with path.open("rb") as file:
         require_same(whole, model.classify(file))
+    require_same(whole, model.classify(partial(open_recording, path)))
     listener, heard = model.listen(rate), []
     for chunk in np.array_split(samples, 50):
         heard += listener.push(chunk)
@@ -95,6 +98,8 @@ def test_a_listener_that_cannot_be(model: Model) -> None:
 def test_a_rate_belongs_to_samples_alone(model: Model, record: Record) -> None:
     with pytest.raises(ConfigError, match="rate: 4000; none for a file"):
         model.classify(record(), rate=4000)
+    with pytest.raises(ConfigError, match="rate: 4000; none for a file"):
+        model.classify(partial(open_recording, record()), rate=4000)
     with pytest.raises(ConfigError, match="rate: none; that of the samples"):
         model.classify(np.zeros(100))
     for empty in (np.zeros(0), []):

@@ -3,7 +3,11 @@
 import contextlib
 import io
 import json
+import os
+import select
 import socket
+import subprocess
+import sys
 import time
 import wave
 from collections.abc import Iterable
@@ -44,7 +48,6 @@ class Service:
     server: Server
     limits: Limits
     sockets: list[socket.socket] = field(default_factory=list)
-    many: int = 300
 
     def connect(self) -> socket.socket:
         self.sockets.append(socket.create_connection(("127.0.0.1", self.port), timeout=30))
@@ -64,7 +67,8 @@ class Service:
             connection.sendall(head)
             for piece in pieces:
                 connection.sendall(piece)
-                time.sleep(pause)
+                if select.select([connection], [], [], pause)[0]:
+                    break
         return read(connection)
 
     def ask(self, path: str, body: bytes = b"", method: str = "POST", **headers: str) -> Reply:
@@ -80,6 +84,49 @@ class Service:
         while self.desk.waiting or self.held:
             assert time.monotonic() < end, (self.desk.waiting, self.held)
             time.sleep(0.02)
+
+
+class Command:
+    """``lung-srad serve`` as a process.
+
+    Attributes:
+        address: that it printed; "" where it printed none.
+    """
+
+    def __init__(self, *arguments: str, **environment: str) -> None:
+        code = "from lung_srad.cli import main; main()"
+        known = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2] / "src"), **environment}
+        command = [sys.executable, "-c", code, "serve", "--port", "0", *arguments]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=known)
+        self.address = self.process.stdout.readline().rstrip("\n")
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", int(self.address.rpartition(":")[2])), timeout=60)
+
+    def ask(self, path: str) -> Reply:
+        connection = self.connect()
+        connection.sendall(request(path, method="GET"))
+        return read(connection)
+
+    def wait_until_ready(self) -> "Command":
+        end = time.monotonic() + 120
+        while self.ask("/readyz").status != 200:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        return self
+
+    @property
+    def processor_seconds(self) -> float:
+        """What it has computed so far, which other work on the machine changes little."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def __enter__(self) -> "Command":
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self.process.kill()
+        self.process.communicate()
 
 
 def request(path: str, body: bytes = b"", method: str = "POST", **headers: str) -> bytes:

@@ -17,6 +17,7 @@ from asking import Service
 from browsing import OPTIONS, Visit, chromium, simulated, visit
 
 from lung_srad.serving.app import create_app
+from lung_srad.serving.decoding import Decoder
 from lung_srad.serving.desk import Desk
 from lung_srad.serving.guard import Door
 from lung_srad.serving.limits import Limits
@@ -28,9 +29,9 @@ def start() -> Iterator[Callable[..., Service]]:
     """Returns a function that starts a service; all are stopped in the end."""
     running: list[tuple[Service, threading.Thread, socket.socket]] = []
 
-    def begin(door: Door | None = None, **limits: float) -> Service:
+    def begin(door: Door | None = None, decoder: Decoder | None = None, **limits: float) -> Service:
         chosen = Limits(**limits)
-        desk = Desk("demo", chosen, threads=1)
+        desk = Desk("demo", chosen, threads=1, decoder=decoder)
         server = Server(desk, create_app(desk, chosen, door or Door()), chosen)
         bound = socket.create_server(("127.0.0.1", 0))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
@@ -55,7 +56,7 @@ def start() -> Iterator[Callable[..., Service]]:
 @pytest.fixture(scope="session")
 def service(start: Callable[..., Service]) -> Service:
     """Small limits, so that what goes beyond them is quickly made."""
-    return start(megabytes=0.5, seconds=20, head_seconds=2.0, body_seconds=2.0, waiting=4)
+    return start(megabytes=8, seconds=20, head_seconds=1.5, body_seconds=1.5)
 
 
 @pytest.fixture(scope="session")

@@ -6,19 +6,19 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from urllib.request import urlopen
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from asking import FORM, files_of_the_command, form, recording, unchunked
+from asking import FORM, Command, files_of_the_command, form, read, recording, request, unchunked
 
 from lung_srad.serving.examples import CLASSIFICATION
+from lung_srad.serving.limits import RefusedError
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +73,8 @@ def test_openapi_has_an_example_of_the_same_layout(service, by_command) -> None:
     paths = said["paths"]
     assert {"/v1/classify", "/v1/model", "/healthz", "/readyz"} == set(paths)
     assert {"400", "408", "413", "415", "422", "503"} <= set(paths["/v1/classify"]["post"]["responses"])
+    hop = next(each["schema"] for each in paths["/v1/classify"]["post"]["parameters"] if each["name"] == "hop")
+    assert (hop["minimum"], hop["maximum"]) == (0.25, service.desk.model.frontend.seconds)
     assert set(CLASSIFICATION) == set(by_command)
     assert set(CLASSIFICATION["segments"][0]) == set(by_command["segments"][0])
 
@@ -124,6 +126,24 @@ def test_a_full_queue_says_when_to_ask_again(start: Callable) -> None:
     assert busy.ask("/v1/classify", recording(), Content_Type="").status == 200
 
 
+def test_the_more_are_refused_the_later_they_are_to_come_back(service) -> None:
+    gate, desk = threading.Event(), service.desk
+    for _ in range(service.limits.waiting):
+        desk.begin(lambda model, watch: gate.wait(30), lambda: None)
+    told = []
+    try:
+        for _ in range(200):
+            with pytest.raises(RefusedError) as refusal:
+                desk.require_room()
+            told.append(int(refusal.value.headers["Retry-After"]))
+    finally:
+        gate.set()
+    assert told == sorted(told)
+    assert 1 <= told[0] < told[-1] <= 60
+    service.wait_until_idle()
+    assert desk._refused < 200 / 2
+
+
 def test_more_than_the_disk_may_hold_is_refused(start: Callable) -> None:
     small = start(held=0.01)
     reply = small.ask("/v1/classify", recording(), Content_Type="")
@@ -131,30 +151,39 @@ def test_more_than_the_disk_may_hold_is_refused(start: Callable) -> None:
     assert small.held == 0
 
 
-def begun(*arguments: str, **environment: str) -> subprocess.Popen:
-    code = "from lung_srad.cli import main; main()"
-    known = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2] / "src"), **environment}
-    command = [sys.executable, "-c", code, "serve", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=known)
+def test_it_is_ready_in_five_seconds_of_computing_and_stops_when_told() -> None:
+    with Command("--threads", "1") as run:
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+", run.address)
+        assert run.ask("/healthz").status == 200
+        assert json.loads(run.ask("/readyz").body)["status"] == "ready"
+        assert run.processor_seconds < 5
+        run.process.send_signal(signal.SIGTERM)
+        _, log = run.process.communicate(timeout=60)
+    assert run.process.returncode in (0, -signal.SIGTERM)
+    assert {json.loads(line)["route"] for line in log.splitlines()} == {"/healthz", "/readyz"}
 
 
-def test_the_command_prints_its_address_and_stops_when_told() -> None:
-    with begun("--port", "0") as run:
-        address = run.stdout.readline()
-        assert re.fullmatch(r"http://127\.0\.0\.1:\d+\n", address)
-        with urlopen(f"{address.strip()}/readyz") as reply:
-            assert json.load(reply)["status"] == "ready"
-        run.send_signal(signal.SIGTERM)
-        run.communicate(timeout=60)
-    assert run.returncode in (0, -signal.SIGTERM)
+def test_who_is_not_served_before_the_end_is_told(start: Callable) -> None:
+    ending = start(stop_seconds=1, waiting=2)
+    sending, heard = ending.connect(), ending.connect()
+    sending.sendall(b"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nRIFF")
+    gate = threading.Event()
+    ending.desk.begin(lambda model, watch: gate.wait(60), lambda: None)
+    heard.sendall(request("/v1/classify", recording(), Content_Type=""))
+    while ending.desk.waiting < 2:
+        time.sleep(0.01)
+    ending.server.should_exit = True
+    replies = [read(each) for each in (sending, heard)]
+    gate.set()
+    assert [(reply.status, reply.headers["retry-after"]) for reply in replies] == [(503, "5")] * 2
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"), [(["--host", "0.0.0.0"], "LUNG_SRAD_TOKEN"), (["absent", "--port", "0"], "is not there")]
+    ("arguments", "words"), [(["--host", "0.0.0.0"], "LUNG_SRAD_TOKEN"), (["absent"], "is not there")]
 )
 def test_what_cannot_be_served_is_one_line(arguments: list[str], words: str) -> None:
-    with begun(*arguments, LUNG_SRAD_TOKEN="") as run:
-        address, error = run.communicate(timeout=60)
-    assert (run.returncode, address) == (1, "")
+    with Command(*arguments, LUNG_SRAD_TOKEN="") as run:
+        _, error = run.process.communicate(timeout=60)
+    assert (run.process.returncode, run.address) == (1, "")
     assert error.startswith("error: ")
     assert words in error

@@ -8,7 +8,8 @@ The published pipeline, step by step (DESIGN.md names the shapes)::
 
 Every file that is not what it promises to be ends in one :class:`lung_srad.errors.AudioError`.
 
-Names are resolved at their first use (PEP 562), so that ``audio.container``, which needs no torch, comes without it.
+Names are resolved at their first use (PEP 562), so that ``audio.container`` and ``audio.reading`` come without torch,
+which they do not need.
 """
 
 from importlib import import_module

@@ -10,7 +10,8 @@ from typing import BinaryIO
 import torch
 from torch import Tensor
 
-from lung_srad.audio.decode import decoder, name_of, read_next
+from lung_srad.audio.decode import read_next
+from lung_srad.audio.reading import decoder, name_of
 from lung_srad.audio.resampling import half_width, require_resampler, resample
 
 _BLOCK_SAMPLES = 2**20  # of all channels, 4 MiB
@@ -46,10 +47,15 @@ def open_recording(source: str | Path | BinaryIO) -> Iterator[OpenRecording]:
     """
     with decoder(source) as (sound, promise):
         name, rate, channels = name_of(source), sound.samplerate, sound.channels
-        size = max(1, min(_BLOCK_SECONDS * rate, _BLOCK_SAMPLES // channels))
-        starts = range(0, sound.frames, size)
-        blocks = (read_next(name, sound, start, min(size, sound.frames - start)) for start in starts)
+        parts = block_parts(sound.frames, rate, channels)
+        blocks = (read_next(name, sound, start, count) for start, count in parts)
         yield OpenRecording(name, rate, channels, sound.frames, promise.notices, blocks)
+
+
+def block_parts(frames: int, rate: int, channels: int) -> Iterator[tuple[int, int]]:
+    """Yields the first sample and the number of samples of each block of a recording."""
+    size = max(1, min(_BLOCK_SECONDS * rate, _BLOCK_SAMPLES // channels))
+    return ((start, min(size, frames - start)) for start in range(0, frames, size))
 
 
 class StreamResampler:

@@ -19,7 +19,7 @@ def serve(
     ] = None,
     max_megabytes: Annotated[float, typer.Option(min=0.001, help="MiB of one recording.")] = 200,
     max_seconds: Annotated[float, typer.Option(min=1, help="Length of one recording.")] = 3600,
-    queue: Annotated[int, typer.Option(min=1, help="Requests that may wait; more get 503.")] = 16,
+    queue: Annotated[int, typer.Option(min=1, help="Requests with an answer coming; more get 503.")] = 3,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; by default torch's choice.")] = None,
 ) -> None:
     """Shows a page and answers over HTTP, on this machine alone; a token is taken from LUNG_SRAD_TOKEN.

@@ -14,7 +14,7 @@ import torch
 from lung_srad.audio import SILENCE_STD, Frontend, cut_cycle, is_silent, load_recording, read
 from lung_srad.datasets.headers import contradiction
 from lung_srad.datasets.report import Defect
-from lung_srad.errors import AudioError
+from lung_srad.errors import AudioError, shown
 
 if TYPE_CHECKING:
     from lung_srad.datasets.contract import Cycle
@@ -23,11 +23,6 @@ Progress = Callable[[int, int], None]  # (done, total)
 _LONGEST_NAME = 255  # letters that a message repeats; a table may name anything
 _FIRST = 0.01  # seconds that are decoded to look at a file
 TOLERANCE = 1e-3  # seconds; annotations carry three decimals, so an end may lie this far behind the last sample
-
-
-def shown(name: str) -> str:
-    """Returns a name that is safe to print: control characters and broken bytes are written out."""
-    return name if name.isprintable() else ascii(name)[1:-1]
 
 
 def audio_seconds(path: Path) -> float | Defect:

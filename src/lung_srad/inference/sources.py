@@ -1,9 +1,9 @@
-"""What can be heard: a path, an open file, an array, or chunks of one; all of them as blocks of samples."""
+"""What can be heard: a path, an open file, what opens one, an array, or chunks of one; all as blocks of samples."""
 
 import math
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,13 +13,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lung_srad.audio import open_recording
+from lung_srad.audio import OpenRecording, open_recording
 from lung_srad.audio.container import require_stream
-from lung_srad.audio.decode import require_finite
+from lung_srad.audio.reading import require_finite
 from lung_srad.errors import AudioError, ConfigError, message
 
 Samples = Tensor | NDArray[Any] | list[float]
-Recorded = str | Path | BinaryIO | Samples | Iterable[Samples]
+Opener = Callable[[], AbstractContextManager[OpenRecording]]
+Recorded = str | Path | BinaryIO | Opener | Samples | Iterable[Samples]
 
 MAX_HOURS = 25  # of a file: a day on which the clocks are set back (DECISIONS: longest-recording)
 _LOW_RATE = 4000  # the lowest rate of the recordings that the systems are trained on
@@ -47,15 +48,17 @@ class Sound:
 def open_sound(recording: Recorded, rate: int | None) -> Iterator[Sound]:
     """Yields a recording as blocks; ``rate`` is that of an array or of chunks, a file knows its own.
 
+    An opener is called without arguments; the service decodes in another process by one.
+
     Raises:
         AudioError: the recording cannot be used, found out now or while it is gone through.
         ConfigError: a rate for a file, or none for an array.
     """
-    is_file = isinstance(recording, str | os.PathLike) or hasattr(recording, "read")
+    is_file = isinstance(recording, str | os.PathLike) or hasattr(recording, "read") or callable(recording)
     if is_file and rate is not None:
         raise ConfigError(message("rate", f"{rate}", "none for a file, which says its own", "leave it out"))
     if is_file:
-        with open_recording(recording) as found:
+        with recording() if callable(recording) else open_recording(recording) as found:
             seconds = found.frames / found.rate
             notices = (*found.notices, *rate_notices(found.rate))
             yield Sound(found.name, found.rate, seconds, notices, found.blocks)
@@ -119,7 +122,7 @@ def as_block(chunk: Samples, *, where: str = "the stream", place: int = 0) -> Te
         raise AudioError(message(where, seen, _SHAPES, "transpose it, or give one channel"))
     wave = _scaled(block.detach().cpu())
     if len(wave):
-        require_finite(where, wave, place)
+        require_finite(where, wave.numpy(), place)
     return wave
 
 

@@ -4,15 +4,16 @@ import base64
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from lung_srad.errors import message
-from lung_srad.serving.limits import RefusedError
+from lung_srad.serving.limits import LONGEST_NAME, NAME, RefusedError
 
 if TYPE_CHECKING:
     from lung_srad.inference import Classification, Model
+    from lung_srad.inference.sources import Opener
 
 Form = Literal["json", "csv", "audacity", "raven", "html", "page"]
 MEDIA: dict[str, str] = {
@@ -30,15 +31,19 @@ class Asked(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    hop: float = Field(2.0, ge=0.25, le=60, description="seconds from one window to the next")
+    hop: float = Field(2.0, ge=0.25, le=60, description="seconds from one window to the next, up to its length")
     onset: float = Field(0.5, gt=0, lt=1, description="probability from which on an event begins")
     offset: float = Field(0.3, gt=0, lt=1, description="probability under which it ends; not above onset")
     format: Form = Field("json", description="of the answer; page: lines of JSON with the progress, for the page")
-    name: str = Field("recording", description="what a raw body is called; a form says it itself")
+    name: str = Field(
+        "recording",
+        description="what a raw body is called, in printable characters; a form says it itself",
+        json_schema_extra={"minLength": 1, "maxLength": LONGEST_NAME, "pattern": NAME},  # require_name looks
+    )
 
 
 def answer(
-    model: "Model", recording: BinaryIO, asked: Asked, *, longest: float, watch: Callable[[float, float], None]
+    model: "Model", recording: "Opener", asked: Asked, *, longest: float, watch: Callable[[float, float], None]
 ) -> str:
     """Returns the text of an answer.
 
@@ -62,16 +67,14 @@ def answer(
         found = hear_windows(model, sound, hop=asked.hop, batch_size=8, watch=watch)
     found = replace(found, rule=rule)
     if asked.format == "html":
-        recording.seek(0)
         return recording_page(found, recording)
     if asked.format == "page":
-        recording.seek(0)
         return json.dumps(drawn(found, recording, watch))
     forms = {"csv": lambda each: as_csv([each]), "audacity": as_audacity, "raven": as_raven}
     return forms[asked.format](found) if asked.format in forms else found.to_json_text()
 
 
-def drawn(found: "Classification", recording: BinaryIO, watch: Callable[[float, float], None]) -> dict[str, Any]:
+def drawn(found: "Classification", recording: "Opener", watch: Callable[[float, float], None]) -> dict[str, Any]:
     """Returns the answer with what the page draws and offers for download."""
     from lung_srad.inference import as_audacity, as_csv, as_raven
 
@@ -82,7 +85,7 @@ def drawn(found: "Classification", recording: BinaryIO, watch: Callable[[float, 
     return {"classification": found.to_dict(), "timeline": cells, "spectrogram": picture, "files": files}
 
 
-def spectrogram(recording: BinaryIO, seconds: float, watch: Callable[[float, float], None]) -> dict[str, Any]:
+def spectrogram(recording: "Opener", seconds: float, watch: Callable[[float, float], None]) -> dict[str, Any]:
     """Returns loudness as bytes, 255 the loudest, from low to high frequencies, each row over time."""
     from lung_srad.analysis.timeline import FLOOR_DB, TOP_HERTZ, Levels
     from lung_srad.inference.listening import mono

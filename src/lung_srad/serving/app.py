@@ -10,8 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 
-from lung_srad.datasets.checks import shown
-from lung_srad.errors import ConfigError, LungSradError, WeightsError, message
+from lung_srad.errors import ConfigError, LungSradError, WeightsError, message, shown
 from lung_srad.serving.answers import MEDIA, Asked, answer
 from lung_srad.serving.desk import Desk, answered, follow, give_up, wait_for
 from lung_srad.serving.examples import BODY, MODEL, RESPONSES
@@ -36,6 +35,7 @@ def create_app(desk: Desk, limits: Limits, door: Door) -> Guard:
     app.add_api_route("/healthz", _healthy, methods=["GET"], summary="Whether the service runs")
     app.add_api_route("/readyz", partial(_ready, desk), methods=["GET"], summary="Whether the model is loaded")
     _routes(app, desk, limits, held)
+    app.openapi = partial(_described, app, desk)  # type: ignore[method-assign]
     app.add_exception_handler(RefusedError, _refused)
     app.add_exception_handler(GoneError, _refused)
     app.add_exception_handler(LungSradError, _failed)
@@ -62,7 +62,7 @@ def _routes(app: FastAPI, desk: Desk, limits: Limits, held: Held) -> None:
         headers = {name.lower(): value for name, value in request.headers.items()}
         upload = await receive_recording(request.receive, headers, asked.name, limits, held)
         name = upload.name
-        job = partial(_job, upload, asked, limits.seconds)
+        job = partial(_job, partial(desk.decoder.open, upload), asked, limits.seconds)
         future, watch = desk.begin(job, upload.close)
         if asked.format != "page":
             text = await wait_for(future, watch, request.receive)
@@ -75,8 +75,18 @@ def _routes(app: FastAPI, desk: Desk, limits: Limits, held: Held) -> None:
         return StreamingResponse(_lines(steps, future, watch, name), media_type=MEDIA["page"])
 
 
-def _job(upload: Any, asked: Asked, longest: float, model: Any, watch: Any) -> str:
-    return answer(model, upload, asked, longest=longest, watch=watch)
+def _described(app: FastAPI, desk: Desk) -> dict[str, Any]:
+    """Returns OpenAPI; a hop has the limit that the model gives it, once there is one."""
+    described = FastAPI.openapi(app)
+    if desk.model is not None:
+        parameters = described["paths"]["/v1/classify"]["post"]["parameters"]
+        hop = next(each["schema"] for each in parameters if each["name"] == "hop")
+        hop["maximum"] = desk.model.frontend.seconds
+    return described
+
+
+def _job(opened: Any, asked: Asked, longest: float, model: Any, watch: Any) -> str:
+    return answer(model, opened, asked, longest=longest, watch=watch)
 
 
 def _as_file(form: str) -> dict[str, str]:

@@ -9,7 +9,8 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from lung_srad.errors import message
-from lung_srad.serving.limits import GoneError, Limits, RefusedError
+from lung_srad.serving.decoding import Decoder
+from lung_srad.serving.limits import GoneError, Limits, RefusedError, stopping
 
 if TYPE_CHECKING:
     from lung_srad.inference import Model
@@ -45,12 +46,17 @@ class Desk:
         source: of the model, as :func:`lung_srad.inference.load` takes it.
         limits: how many may wait.
         threads: CPU threads of torch; by default its choice.
+
+    Attributes:
+        decoder: opens uploads, for jobs alone.
     """
 
-    def __init__(self, source: str, limits: Limits, threads: int | None = None) -> None:
+    def __init__(self, source: str, limits: Limits, threads: int | None = None, decoder: Decoder | None = None) -> None:
         self._source, self._limits, self._threads = source, limits, threads
+        self.decoder = decoder or Decoder()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="lung-srad-desk")
         self._lock, self._waiting, self._pace, self._stopping = threading.Lock(), 0, 1.0, False
+        self._refused = 0.0  # of late: halved with every answer
         self._futures: set[Future[Any]] = set()
         self.loading = self._pool.submit(self._load)
 
@@ -71,11 +77,10 @@ class Desk:
             RefusedError: 503, with the time after which it is worth asking again.
         """
         if self._stopping:
-            raise RefusedError(
-                503, message("the service", "is stopping", "requests before that", "ask again soon"), _after(5)
-            )
+            raise stopping()
         if self._waiting >= self._limits.waiting:
-            seconds = min(60, max(1, math.ceil(self._pace * self._waiting / 2)))
+            self._refused += 1
+            seconds = min(60, max(1, math.ceil(self._pace * (self._waiting + self._refused) / 2)))
             text = message("the queue", f"{self._waiting} wait", f"up to {self._limits.waiting}", f"ask in {seconds} s")
             raise RefusedError(503, text, _after(seconds))
 
@@ -105,9 +110,10 @@ class Desk:
             future.cancel()
 
     def close(self) -> None:
-        """Ends the thread."""
+        """Ends the thread, and the process that decodes."""
         self.refuse_waiting()
         self._pool.shutdown(wait=True, cancel_futures=True)
+        self.decoder.close()
 
     def _load(self) -> "Model":
         import torch
@@ -125,6 +131,7 @@ class Desk:
             return job(self.loading.result(), watch)
         finally:
             self._pace = 0.8 * self._pace + 0.2 * (time.monotonic() - begun)
+            self._refused /= 2
 
     def _ended(self, future: "Future[Any]", release: Callable[[], None]) -> None:
         with self._lock:
@@ -184,8 +191,7 @@ def answered(future: "Future[Any]") -> Any:
     try:
         return future.result()
     except CancelledError as error:
-        text = message("the service", "is stopping", "requests before that", "ask again soon")
-        raise RefusedError(503, text, _after(5)) from error
+        raise stopping() from error
 
 
 async def _left(receive: Callable[[], Any]) -> None:

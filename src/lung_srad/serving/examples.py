@@ -38,7 +38,12 @@ BODY: dict[str, Any] = {
         "description": "One recording: wav, flac, ogg, mp3 or aiff. It is not kept.",
         "content": {
             "multipart/form-data": {
-                "schema": {"type": "object", "required": [FIELD], "properties": {FIELD: _FILE}},
+                "schema": {
+                    "type": "object",
+                    "required": [FIELD],
+                    "properties": {FIELD: _FILE},
+                    "additionalProperties": False,
+                },
             },
             "audio/wav": {"schema": _FILE},
             "application/octet-stream": {"schema": _FILE},

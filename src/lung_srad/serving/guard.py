@@ -1,5 +1,6 @@
 """Around every request: who may ask, what is logged, and the headers of every answer. Plain ASGI, no body is read."""
 
+import asyncio
 import hmac
 import json
 import logging
@@ -11,9 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from lung_srad.datasets.checks import shown
-from lung_srad.errors import message
-from lung_srad.serving.limits import LOOPBACK, RefusedError
+from lung_srad.errors import message, shown
+from lung_srad.serving.limits import LOOPBACK, RefusedError, stopping
 from lung_srad.serving.page import PAGE
 
 LOG = logging.getLogger("lung_srad.serving")
@@ -81,6 +81,8 @@ class Guard:
             await self._app(scope, receive, send)
             return
         begun, status = time.monotonic(), 0
+        # HEAD is answered as GET; the protocol leaves the body out.
+        asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
         async def sent(event: Any) -> None:
             nonlocal status
@@ -91,9 +93,12 @@ class Guard:
 
         try:
             self._door.require(scope["path"], {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]})
-            await self._app(scope, receive, sent)
+            await self._app(asked, receive, sent)
         except RefusedError as refusal:
             await refuse(refusal, sent)
+        except asyncio.CancelledError:  # the time to stop is up
+            if not status:
+                await refuse(stopping(), sent)
         except Exception as error:  # a fault of ours: where it happened is logged, not what was sent
             place = traceback.extract_tb(error.__traceback__)[-1]
             LOG.error(json.dumps({"fault": type(error).__name__, "at": f"{Path(place.filename).name}:{place.lineno}"}))

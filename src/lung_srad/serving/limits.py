@@ -2,7 +2,11 @@
 
 from dataclasses import dataclass
 
+from lung_srad.errors import message
+
 MIB = 2**20
+LONGEST_NAME = 255  # characters
+NAME = r"^[^/\\\x00-\x1f\x7f-\x9f]+$"  # what OpenAPI can say of a name; it has to be printable, too
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -25,7 +29,7 @@ class Limits:
     head_bytes: int = 16 * 1024
     head_seconds: float = 10
     body_seconds: float = 30
-    waiting: int = 16
+    waiting: int = 3
     held: float = 1024
     stop_seconds: int = 30
 
@@ -47,6 +51,12 @@ class RefusedError(Exception):
     def __init__(self, status: int, text: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(text)
         self.status, self.text, self.headers = status, text, headers or {}
+
+
+def stopping() -> RefusedError:
+    """Returns what everybody is told whose answer was not begun in time."""
+    text = message("the service", "is stopping", "requests before that", "ask again soon")
+    return RefusedError(503, text, {"Retry-After": "5"})
 
 
 class GoneError(Exception):

@@ -1,23 +1,26 @@
 """The service on a socket: deadlines for connections, an address to open, a stop that finishes or refuses."""
 
 import asyncio
-import json
 import logging
 import socket
 import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
-import h11
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from lung_srad.errors import ConfigError, RunError, message
 from lung_srad.serving.app import create_app
+from lung_srad.serving.connection import Guarded
 from lung_srad.serving.desk import Desk
 from lung_srad.serving.guard import LOG, Door
 from lung_srad.serving.limits import LOOPBACK, Limits
+
+_HANDLES = 65_536
+_PARTING_SECONDS = 3.0
 
 
 def serve(
@@ -43,6 +46,7 @@ def serve(
         raise ConfigError(message("--host", host, "127.0.0.1 without a token", remedy))
     bound = _bound(host, port)
     _log_lines()
+    _many_handles()
     desk = Desk(source, limits, threads)
     address = f"http://{f'[{host}]' if ':' in host else host}:{bound.getsockname()[1]}"
     server = Server(desk, create_app(desk, limits, door), limits, ready=partial(_tell, address))
@@ -99,56 +103,12 @@ class Server(uvicorn.Server):
         """Takes no more, refuses what has not begun, finishes the answer that is being made."""
         self._desk.refuse_waiting()
         await super().shutdown(sockets)
-
-
-class Guarded(H11Protocol):
-    """A connection on which the head of a request has a deadline, however slowly its bytes drip."""
-
-    head_seconds = 10.0
-    _deadline: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Starts the deadline of the first request."""
-        super().connection_made(transport)
-        self._start()
-
-    def data_received(self, data: bytes) -> None:
-        """Ends the deadline when a head is complete; the next one begins with its first byte."""
-        super().data_received(data)
-        if self.conn.their_state is not h11.IDLE:
-            self._cancel()
-        elif self._deadline is None and not self.transport.is_closing():
-            self._start()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Frees the timer."""
-        self._cancel()
-        super().connection_lost(exc)
-
-    def send_400_response(self, msg: str) -> None:
-        """Answers what is no request, or one whose head is too large."""
-        seen = "not valid HTTP, or a head of too many bytes"
-        self._say(400, message("the request", seen, "HTTP/1.1 with a short head", "send fewer headers"))
-
-    def _start(self) -> None:
-        self._deadline = self.loop.call_later(self.head_seconds, self._late)
-
-    def _cancel(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-
-    def _late(self) -> None:
-        seen = f"no complete head after {self.head_seconds:g} s"
-        self._say(408, message("the request", seen, "a head at once", "send it faster"))
-
-    def _say(self, status: int, text: str) -> None:
-        body = json.dumps({"error": text}).encode()
-        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body))), ("Connection", "close")]
-        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            for event in (h11.Response(status_code=status, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
-                self.transport.write(self.conn.send(event) or b"")
-        self.transport.close()
+        end = time.monotonic() + _PARTING_SECONDS  # for who is told only now that the time is up
+        while self.server_state.connections and time.monotonic() < end:
+            await asyncio.sleep(0.05)
+        for connection in tuple(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
 
 
 def _bound(host: str, port: int) -> socket.socket:
@@ -161,12 +121,24 @@ def _bound(host: str, port: int) -> socket.socket:
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
+        bound.listen()  # who is told the address can connect, and waits until the rest is imported
     except OSError as error:
         bound.close()
         seen = f"cannot be had ({error.strerror or error})"
         text = message(f"{host}:{port}", seen, "a free port of this machine", "name another: --port 0")
         raise RunError(text) from error
     return bound
+
+
+def _many_handles() -> None:
+    """Allows as many open files as the system does: idle connections must not take those that uploads need."""
+    try:
+        import resource
+    except ImportError:  # Windows, which has no such limit
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_HANDLES if most == resource.RLIM_INFINITY else most, most))
 
 
 def _tell(address: str) -> None:

@@ -10,14 +10,11 @@ from typing import Any
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from lung_srad.datasets.checks import shown
-from lung_srad.errors import message
-from lung_srad.serving.limits import MIB, GoneError, Limits, RefusedError
+from lung_srad.errors import message, shown
+from lung_srad.serving.limits import LONGEST_NAME, MIB, GoneError, Limits, RefusedError
 
 FIELD = "file"
 _IN_MEMORY = MIB  # smaller uploads never touch the disk
-_LONGEST_NAME = 255
-_MOST_PARTS = 8
 Receive = Callable[[], Awaitable[Any]]
 
 
@@ -50,6 +47,20 @@ class Upload(SpooledTemporaryFile[bytes]):
     def size(self) -> int:
         """How many bytes were written."""
         return self._size
+
+    @property
+    def handle(self) -> int | None:
+        """The number of the open file; nothing while it is in memory."""
+        if not self._rolled:
+            return None
+        self.flush()
+        return self.fileno()
+
+    @property
+    def content(self) -> bytes:
+        """All bytes."""
+        self.seek(0)
+        return self.read()
 
 
 class Held:
@@ -95,6 +106,7 @@ async def receive_recording(
         GoneError: the client left.
     """
     kind, options = parse_options_header(headers.get("content-type"))
+    require_name(name)
     require_plain(headers, limits)
     upload = Upload(held)
     try:
@@ -102,7 +114,7 @@ async def receive_recording(
         if kind == b"multipart/form-data":
             await _from_form(pieces, options.get(b"boundary", b""), upload)
         elif not kind or kind == b"application/octet-stream" or kind.startswith(b"audio/"):
-            upload.name = require_name(name)
+            upload.name = name
             async for piece in pieces:
                 upload.write(piece)
         else:
@@ -138,11 +150,10 @@ def require_name(name: str) -> str:
     Raises:
         RefusedError: 400.
     """
-    length = len(name.encode("utf-8", "surrogatepass"))
-    if 0 < length <= _LONGEST_NAME and not any(letter in "/\\" or not letter.isprintable() for letter in name):
+    if 0 < len(name) <= LONGEST_NAME and name.isprintable() and not set(name) & set("/\\"):
         return name
-    seen = f"the file name {shown(name)[:60]!r} of {length} bytes"
-    allowed = f"1 to {_LONGEST_NAME} bytes without slashes and control characters"
+    seen = f"the file name {shown(name)[:60]!r} of {len(name)} characters"
+    allowed = f"1 to {LONGEST_NAME} without slashes and control characters"
     raise RefusedError(400, message("the upload", seen, allowed, "send the last part of the path"))
 
 
@@ -206,15 +217,10 @@ class _Form:
 
     def __init__(self, upload: Upload) -> None:
         self._upload, self._key, self._value, self._headers = upload, b"", b"", {}
-        self.files, self.parts, self.ended = 0, 0, False
+        self.files, self.ended = 0, False
 
     def on_part_begin(self) -> None:
-        self.parts, self._headers = self.parts + 1, {}
-        if self.parts > _MOST_PARTS:
-            seen = f"more than {_MOST_PARTS} parts"
-            raise RefusedError(
-                400, message("the form", seen, f"one file in the field {FIELD!r}", "leave the others out")
-            )
+        self._headers = {}
 
     def on_header_field(self, data: bytes, start: int, end: int) -> None:
         self._key += data[start:end]
