@@ -115,12 +115,6 @@ class Command:
             time.sleep(0.05)
         return self
 
-    @property
-    def processor_seconds(self) -> float:
-        """What it has computed so far, which other work on the machine changes little."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
     def __enter__(self) -> "Command":
         return self
 
