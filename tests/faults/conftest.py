@@ -1,0 +1,7 @@
+"""Helpers of this folder and of the training room can be imported."""
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "training"), str(HERE.parent)]
