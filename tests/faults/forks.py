@@ -1,5 +1,7 @@
 """A command in a forked child, and how the child dies: by its parent's signal, or by its own within a write."""
 
+import errno
+import io
 import os
 import re
 import signal
@@ -142,10 +144,46 @@ def _forked(work: Any, stderr: int | None = None) -> int:
         os._exit(BROKEN)
 
 
-def heard(labour: Labour, given: Path, out: Path) -> tuple[int, str]:
-    """Gives a command in a child, and returns its exit code and what it said on stderr."""
+class Narrow(io.FileIO):
+    """A file on a disk that fills up: the bytes of all such files together are counted."""
+
+    left = 0
+
+    def write(self, data: Any) -> int:
+        fits = memoryview(data).cast("B")[: Narrow.left]
+        Narrow.left -= len(fits)
+        if not fits:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().write(fits)
+
+
+def fill_up_after(room: int) -> None:
+    """Lets every file that this process writes from now on find a full disk after so many bytes in all."""
+    opened, Narrow.left = Path.open, room
+
+    def narrow(path: Path, mode: str = "r", *more: Any, **named: Any) -> Any:
+        if mode in ("r", "rb"):
+            return opened(path, mode, *more, **named)
+        raw = Narrow(path, mode.replace("b", ""))
+        file = io.BufferedRandom(raw) if "+" in mode else io.BufferedWriter(raw)
+        return file if "b" in mode else io.TextIOWrapper(file, named.get("encoding"))
+
+    Path.open = narrow
+
+
+def heard(labour: Labour, given: Path, out: Path, room: int | None = None) -> tuple[int, str]:
+    """Gives a command in a child, and returns its exit code and what it said on stderr.
+
+    ``room`` is how many bytes it may write; without one, as many as the disk takes.
+    """
+
+    def work() -> int:
+        if room is not None:
+            fill_up_after(room)
+        return labour.go(given, out, lambda share: None)
+
     with open(os.memfd_create("stderr"), "w+b") as file:
-        child = _forked(lambda: labour.go(given, out, lambda share: None), file.fileno())
+        child = _forked(work, file.fileno())
         status = os.waitpid(child, 0)[1]
         file.seek(0)
         return os.waitstatus_to_exitcode(status), file.read().decode()

@@ -112,7 +112,7 @@ def clear(out: Path) -> None:
     out.mkdir(parents=True)
 
 
-def _train(*changes: str) -> Callable[[Path, Path], list[str]]:
+def training_words(*changes: str) -> Callable[[Path, Path], list[str]]:
     own = [f"backbone.name={small_runs.BACKBONE}", "smoothing.blocks=[0]", *small_runs.SMALL, *changes]
     sets = [word for change in own for word in ("--set", change)]
 
@@ -147,11 +147,13 @@ def _classify(given: Path, out: Path) -> list[str]:
 
 
 TRAINING = {"result": "runs", "left_out": frozenset(TIMES), "target": r"^\.checkpoint\.safetensors\."}
+SHORT = ("training.epochs=1", "training.refit=false")
+LONG = ("training.epochs=6",)
 LABOURS = {
-    "a short training": Labour(_train("training.epochs=1"), _of_training, **TRAINING),
-    "training": Labour(_train("training.epochs=6"), _of_training, **TRAINING),
-    "training with 2 workers": Labour(_train("training.epochs=6", "training.workers=2"), _of_training, **TRAINING),
-    "preprocessing": Labour(_train("training.epochs=1", "training.refit=false"), _of_reading, inside=2, result="cache"),
+    "a short training": Labour(training_words("training.epochs=1"), _of_training, **TRAINING),
+    "training": Labour(training_words(*LONG), _of_training, **TRAINING),
+    "training with 2 workers": Labour(training_words(*LONG, "training.workers=2"), _of_training, **TRAINING),
+    "preprocessing": Labour(training_words(*SHORT), _of_reading, inside=2, result="cache"),
     "simulation": Labour(_simulate, _share),
     "bulk": Labour(_classify, _share, code=1, left_out=frozenset(OF_THE_LOG), ending=True),
 }

@@ -10,8 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 HERE = Path(__file__).parent
 PLACES = (HERE, HERE.parent / "training", HERE.parent)
+ALONE = 3  # the exit code of a script that may not mount
 MEMORY = Path("/dev/shm")  # a kill loses nothing that was written, so there is no need to wait for a disk
 
 
@@ -29,6 +32,8 @@ def found_by(script: str, *words: str, show: Callable[[str], object] = lambda li
             if not line.startswith("{"):
                 show(line.rstrip())
         code = run.wait()
+        if code == ALONE:
+            pytest.skip("a small disk can be mounted by root only, and not in every container")
         errors.seek(0)
         assert code == 0, errors.read()[-3000:]
     return json.loads(lines[-1])
