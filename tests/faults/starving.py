@@ -16,7 +16,7 @@ from pathlib import Path
 from forks import heard
 from labours import LABOURS, Labour, prepare, training_words
 
-MIB = {"training": (8, 32, 96, 192), "bulk": (4, 16, 40, 64)}
+MIB = {"training": (8, 32, 96, 192), "bulk": (8, 32, 44, 54)}
 LARGE = ("backbone.seconds=8", "backbone.frames=1024", "training.batch_size=20", "training.epochs=1")
 
 
@@ -45,7 +45,7 @@ def main() -> None:
     for more in MIB[args.labour]:
         Capped.more = more << 20
         code, said = heard(labour, given, args.folder / f"out{more}")
-        ends.append({"more": more, "code": code, "said": said[-1500:]})
+        ends.append({"more": more, "code": code, "whole": labour.code, "said": said[-1500:]})
         print(f"{args.labour}, {more} MiB more: exit code {code}, {said.splitlines()[-1] if said else ''}", flush=True)
     print(json.dumps({"ends": ends}))
 

@@ -13,9 +13,9 @@ def test_a_command_without_memory_ends_with_advice(labour, faults_page, capsys):
     with workplace() as folder, capsys.disabled():
         ends = found_by("starving.py", str(folder), "--labour", labour, show=print)["ends"]
     faults_page.setdefault("memory", {})[labour] = ends
-    assert len(ends) == 4
-    for end in ends:
-        assert end["code"] == 1, end
+    starved = [end for end in ends if "not enough memory" in end["said"]]
+    assert len(starved) >= 2
+    for end in ends:  # one for which the memory of this machine is enough is as always
+        assert end["code"] == (1 if end in starved else end["whole"]), end
         assert "Traceback" not in end["said"]
-        assert "not enough memory" in end["said"], end
-    assert all("training.batch_size" in end["said"] for end in ends if "this process" in end["said"])
+    assert all("training.batch_size" in end["said"] or "split the file" in end["said"] for end in starved)
