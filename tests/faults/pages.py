@@ -46,7 +46,8 @@ run goes on to the bytes of one that nobody disturbed.
 ## No memory
 
 The address space of a command is limited (RLIMIT_AS) to what it holds when it begins, and so many MiB more. Every one
-ends with exit code 1 and a sentence with advice, none with a traceback.
+ends with exit code 1 and a sentence with advice, none with a traceback. Where the address space ends within a product,
+oneDNN may crash instead (DECISIONS.md, no-memory); these limits are below or above that.
 
 | command | MiB more | exit code | what is said |
 |---|---|---|---|
