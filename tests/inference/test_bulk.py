@@ -155,6 +155,19 @@ def test_a_folder_of_another_kind_is_refused(classify, model: Model, ward: Path,
         OutFolder(out, settings_of(model, Options()) | {"patients": {}})
 
 
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_a_recording_for_which_there_is_no_memory_costs_itself(model: Model, ward: Path, tmp_path: Path, error) -> None:
+    class Starved(Model):
+        def classify(self, recording, **named):
+            raise error
+
+    starved = Starved(**{name: getattr(model, name) for name in Model.__dataclass_fields__})
+    row = Worker(starved, Options(), tmp_path / "out")(plan([ward], find_recordings)[0])
+    assert row["status"] == "failed"
+    assert "not enough memory" in row["error"]
+    assert "split the file" in row["error"]
+
+
 def test_a_disk_that_is_full_stops_everything(model: Model, ward: Path, tmp_path: Path, monkeypatch) -> None:
     def full(*_: object) -> None:
         raise RunError("no room")

@@ -84,7 +84,7 @@ FAR = "Caught RuntimeError in DataLoader worker process 0.\nOriginal Traceback (
     ],
 )
 def test_memory_that_is_gone_comes_with_advice(tmp_path, error):
-    words = r"there is not enough memory.*lower training.batch_size"
+    words = r"there is not enough memory \(.+\).*lower training.batch_size"
     with pytest.raises(RunError, match=words) as caught, reported(tmp_path):
         raise error
     assert "\n" not in str(caught.value)

@@ -62,6 +62,6 @@ def _own_words(error: Exception) -> str:
     """Returns the line of a message that says what happened: the last of a traceback, else the first."""
     lines = str(error).split("\n")
     if not _FAR.match(str(error)):
-        return lines[0][:200]
+        return lines[0][:200] or type(error).__name__
     last = next(line for line in reversed(lines) if line.strip())
     return last.partition(": ")[2] or last
