@@ -11,7 +11,7 @@ POINTS = 10
 def test_a_disk_that_is_full_after_some_bytes_is_one_sentence(labour):
     """Without a small disk: the bytes that a command writes are counted, also into files that are replaced."""
     with workplace() as folder:
-        found = found_by("filling.py", str(folder), "--labour", labour, "--points", "3", "--pretend")
+        found = found_by("filling.py", str(folder), "--labour", labour, "--points", "2", "--pretend")
     assert found["files"] >= 13
     assert found["faults"] == []
 
