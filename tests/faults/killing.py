@@ -24,12 +24,13 @@ STARTING = 0.2  # the share of the kills anywhere that come while the command st
 
 
 def draw_moments(labour: Labour, seed: int, kills: int, in_writes: int, pace: tuple[float, float]) -> list[Moment]:
-    """Returns moments at random over the work, in order; ``pace``: seconds until it begins, and seconds per step."""
+    """Returns moments at random, in order over each pass; ``pace``: seconds until the work begins, and per step."""
     draw = random.Random(seed)
     stages = [*STAGES, A_LINE] if labour.ending else [*STAGES]
     chosen = [stages[index % len(stages)] for index in range(in_writes)] + [""] * (kills - in_writes)
     draw.shuffle(chosen)
-    places = sorted(draw.uniform(0, LATEST) for _ in range(kills))
+    parts = [min(labour.kills, kills - done) for done in range(0, kills, labour.kills)]
+    places = [place for part in parts for place in sorted(draw.uniform(0, LATEST) for _ in range(part))]
     moments = []
     for place, stage in zip(places, chosen, strict=True):
         start = not stage and draw.random() < STARTING
@@ -82,22 +83,35 @@ def main() -> None:
 
     started = time.perf_counter()
     unbroken, *pace = paced(labour, given, whole)
+    one, differ, passes, fell = labour.digests(whole), set(), 0, []
+
+    def finished() -> None:
+        """Compares what is through with the unbroken work, and begins anew."""
+        nonlocal passes
+        other = labour.digests(killed)
+        differ.update(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+        passes += 1
+        clear(killed)
+
     clear(killed)
-    fell = []
     for number, moment in enumerate(draw_moments(labour, args.seed, args.kills, args.in_writes, pace), start=1):
-        if attempt(labour, given, killed, moment)[0] == signal.SIGKILL:
-            fell.append(moment)
+        for _ in range(2):  # where the work was through before the moment, the next pass has it
+            if attempt(labour, given, killed, moment)[0] == signal.SIGKILL:
+                fell.append(moment)
+                break
+            finished()
         where = moment.stage or ("while it starts" if moment.place == 0 else "anywhere")
         print(f"{args.labour}, {number:3d} of {args.kills}: after {moment.place:4.0%}, {where}", flush=True)
     _, code = attempt(labour, given, killed)
-    one, other = labour.digests(whole), labour.digests(killed)
+    finished()
     result = {
         "labour": args.labour,
         "kills": len(fell),
         "in_writes": {stage: sum(m.stage == stage for m in fell) for stage in (*STAGES, A_LINE)},
         "starting": sum(not moment.stage and moment.place == 0 for moment in fell),
+        "passes": passes,
         "files": len(one),
-        "differ": sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name)),
+        "differ": sorted(differ),
         "code": code == labour.code,
         "unbroken_s": unbroken,
         "all_s": time.perf_counter() - started,

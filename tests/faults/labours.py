@@ -44,6 +44,7 @@ class Labour:
         left_out: names of files that are no function of the work.
         result: the folder below ``out`` that is compared.
         ending: files are still written when everything is through.
+        kills: in one pass; each lets at least one piece of work through, so there are no more than pieces.
     """
 
     words: Callable[[Path, Path], list[str]]
@@ -54,6 +55,7 @@ class Labour:
     left_out: frozenset[str] = frozenset()
     result: str = "."
     ending: bool = False
+    kills: int = 100
 
     def go(self, given: Path, out: Path, reached: Reached) -> int:
         """Gives the command in this process, and returns its exit code."""
@@ -153,7 +155,7 @@ LABOURS = {
     "a short training": Labour(training_words("training.epochs=1"), _of_training, **TRAINING),
     "training": Labour(training_words(*LONG), _of_training, **TRAINING),
     "training with 2 workers": Labour(training_words(*LONG, "training.workers=2"), _of_training, **TRAINING),
-    "preprocessing": Labour(training_words(*SHORT), _of_reading, inside=2, result="cache"),
-    "simulation": Labour(_simulate, _share),
-    "bulk": Labour(_classify, _share, code=1, left_out=frozenset(OF_THE_LOG), ending=True),
+    "preprocessing": Labour(training_words(*SHORT), _of_reading, inside=2, result="cache", kills=10),
+    "simulation": Labour(_simulate, _share, kills=10),
+    "bulk": Labour(_classify, _share, code=1, left_out=frozenset(OF_THE_LOG), ending=True, kills=17),
 }

@@ -59,16 +59,17 @@ def text_of(found):
         inside = each["in_writes"]
         anywhere = each["kills"] - sum(inside.values()) - each["starting"]
         differ = ", ".join(each["differ"]) or "none"
-        counts = [each["starting"], anywhere, *inside.values(), each["kills"], each["files"], differ]
+        counts = [each["starting"], anywhere, *inside.values(), each["kills"], each["passes"], each["files"], differ]
         rows.append(f"| {labour} | " + " | ".join(map(str, counts)) + f" | {each['all_s']:.0f} |")
-    head = ["killed", "while it starts", "anywhere", *stages, "**in all**", "files", "that differ", "seconds"]
+    head = ["killed", "while it starts", "anywhere", *stages, "**in all**", "passes", "files", "that differ", "seconds"]
     return f"""\
 # Kills: commands that are killed and given again
 
 {datetime.date.today().isoformat()}, {machine_line()}
 
-Each command is killed with SIGKILL at random moments, seeded, and given again after each; at last it goes to its end,
-and every file that is a function of the work is compared by SHA-256 with that of a command that nobody killed. A moment
+Each command is killed with SIGKILL at random moments, seeded, and given again after each until it is at its end; then
+every file that is a function of the work is compared by SHA-256 with that of a command that nobody killed, and where
+kills are left, another pass begins in an empty folder. A moment
 is a random place in the work and then a random part of a step, or the next write of a file after that place: with half
 of its bytes written, before fsync, after fsync, after the rename, or within a line of the log of answers. An attempt is
 a forked child of a process that has imported torch, and gives the real command; the signal is a real one.
