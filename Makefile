@@ -12,7 +12,7 @@ STAMP   := $(VENV)/.installed
 KERNELS := $(VENV)/.kernels
 
 .DEFAULT_GOAL := help
-.PHONY: help install kernels demo lint test slow slow-kill slow-load api-check slow-fuzz audit browser bench results transfer evaluation paper-small simulator statistics mutation weights spectrum bench-inference rejection parity clean
+.PHONY: help install kernels demo lint test slow slow-kill slow-faults slow-load api-check slow-fuzz audit browser bench results transfer evaluation paper-small simulator statistics mutation weights spectrum bench-inference rejection parity clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,10 +57,10 @@ lint: install  ## ruff (lint and format) and mypy (the method)
 test: lint  ## lint, then the fast tests: what CI runs
 	$(PY) -m pytest
 
-slow: install  ## the tests that take minutes, but for the kills
-	$(PY) -m pytest -m slow -k 'not kill'
+slow: install  ## the tests that take minutes, but for kills and faults
+	$(PY) -m pytest -m slow -k 'not kill' --ignore=tests/faults
 
-slow-kill: install  ## runs killed at random moments and resumed to the same bits
+slow-kill: install  ## benchmarks/kills.md: 250 kills at random moments, and what is resumed to the same bits (15 minutes)
 	LUNG_SRAD_RESULTS=1 $(PY) -m pytest -m slow -k kill
 
 slow-load: install  ## benchmarks/load.md: 64 clients, sockets that drip, clients that leave (10 minutes)
@@ -84,6 +84,9 @@ audit:  ## constraints.txt against known vulnerabilities; asks a service, so it 
 	$(PYTHON) -m venv $(VENV)-audit
 	$(VENV)-audit/bin/python -m pip install --disable-pip-version-check -q 'pip-audit>=2.10'
 	$(VENV)-audit/bin/python -m pip_audit --strict --no-deps --disable-pip -r constraints.txt
+
+slow-faults: install  ## benchmarks/faults.md: full disks, lost processes, no memory, many writers (10 minutes)
+	LUNG_SRAD_RESULTS=1 $(PY) -m pytest -m slow -k 'not kill' tests/faults
 
 bench: install  ## benchmarks/RESULTS.md: the scan and the networks beside loops, AST and the GEMM floor (20 minutes)
 	$(PY) -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[baselines]'

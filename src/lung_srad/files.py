@@ -34,16 +34,18 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def sha256(path: Path) -> str:
-    """Returns the hash of a file's bytes in hexadecimal digits; read again only where size or time of change is new.
+    """Returns the hash of a file's bytes in hexadecimal digits; read again only where the system says that it changed.
+
+    The time that a copying program sets back is not what counts, but the system's own, which nothing sets back.
 
     Raises:
         OSError: the file cannot be read.
     """
     status = path.stat()
-    return _sha256(path, status.st_size, status.st_mtime_ns)
+    return _sha256(path, (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
 
 
 @cache
-def _sha256(path: Path, size: int, changed: int) -> str:
+def _sha256(path: Path, stamp: tuple[int, ...]) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

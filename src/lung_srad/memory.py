@@ -1,4 +1,4 @@
-"""Keeps freed memory in the process, because fresh pages from the system cost time in every training step."""
+"""Memory: freed pages are kept, as fresh ones from the system cost time in every step; and how its end is known."""
 
 import ctypes
 import sys
@@ -19,3 +19,20 @@ def keep_memory() -> bool:
     settings = {_MMAP_THRESHOLD: 2**27, _TRIM_THRESHOLD: 2**31 - 1, _TOP_PAD: 2**26}
     taken = [mallopt(name, value) for name, value in settings.items()]
     return taken == [1, 1, 1]
+
+
+_SAID = (  # torch, CUDA, C++, oneDNN where it has no room for the code that it makes, the system
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "bad_alloc",
+    "could not create a primitive",
+    "Cannot allocate memory",
+)
+
+
+def ran_out(error: BaseException) -> bool:
+    """Returns whether an error says that there is no memory; parts of torch say it by a RuntimeError of their own."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(words in str(error) for words in _SAID)
+    )

@@ -80,6 +80,14 @@ def test_an_end_within_the_rounding_of_its_times_is_clamped(corpus):
     assert ICBHI(corpus).cycles("train")[0].end == 2.0
 
 
+def test_a_cycle_too_short_for_a_breath_is_a_notice(corpus):
+    (sounds(corpus) / f"{FIRST}.txt").write_text("0\t0.09\t0\t0\n0.09\t0.19\t0\t0\n")
+    report = ICBHI(corpus).validate()
+    assert report.ok
+    (notice,) = report.notices
+    assert notice == f"1 cycle(s) last less than 0.1 s, first {FIRST}#0; the shortest of the database lasts 0.2 s"
+
+
 def test_a_fold_is_the_test_part(corpus):
     data = ICBHI(corpus, "fold-1")
     assert {cycle.patient for cycle in data.cycles("test")} == {"102"}

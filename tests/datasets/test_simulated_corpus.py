@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -192,6 +193,7 @@ def test_a_full_disk_is_one_sentence_and_nothing_is_lost(quick, tmp_path, monkey
     ("start", "text"),
     [
         ("import os; os._exit(7)", "a process ended with exit code 7"),
+        ("import os; os.kill(os.getpid(), 9)", "a process ended by signal SIGKILL; .*use fewer workers"),
         (r"import os; os.write(1, b'failed\tx.wav: No space left on device\n')", r"^x\.wav: No space left on device$"),
     ],
 )
@@ -199,6 +201,22 @@ def test_what_a_process_meets_is_said_here(quick, tmp_path, monkeypatch, start, 
     monkeypatch.setattr(workers, "_START", start)
     with pytest.raises(DataError, match=text):
         list(workers.written_by(2, tmp_path))
+
+
+def test_one_that_is_lost_is_named_while_the_others_work(quick, tmp_path, monkeypatch):
+    alone = """
+import os, sys, time
+if sys.argv[2] == "0":
+    os._exit(7)
+for _ in range(1000):
+    time.sleep(0.1)
+    os.write(1, b"done\\tx\\n")
+"""
+    monkeypatch.setattr(workers, "_START", alone)
+    started = time.monotonic()
+    with pytest.raises(DataError, match="a process ended with exit code 7"):
+        list(workers.written_by(2, tmp_path))
+    assert time.monotonic() - started < 10
 
 
 def test_a_process_says_what_it_meets(tiny, tmp_path, monkeypatch, capfd):

@@ -155,6 +155,19 @@ def test_a_folder_of_another_kind_is_refused(classify, model: Model, ward: Path,
         OutFolder(out, settings_of(model, Options()) | {"patients": {}})
 
 
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_a_recording_for_which_there_is_no_memory_costs_itself(model: Model, ward: Path, tmp_path: Path, error) -> None:
+    class Starved(Model):
+        def classify(self, recording, **named):
+            raise error
+
+    starved = Starved(**{name: getattr(model, name) for name in Model.__dataclass_fields__})
+    row = Worker(starved, Options(), tmp_path / "out")(plan([ward], find_recordings)[0])
+    assert row["status"] == "failed"
+    assert "not enough memory" in row["error"]
+    assert "split the file" in row["error"]
+
+
 def test_a_disk_that_is_full_stops_everything(model: Model, ward: Path, tmp_path: Path, monkeypatch) -> None:
     def full(*_: object) -> None:
         raise RunError("no room")
@@ -246,9 +259,8 @@ def command(run: Path, ward: Path, out: Path, *words: str) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2])
-def test_killed_and_resumed_is_the_same(run: Path, tmp_path: Path, workers: int) -> None:
-    """Killed 20 times at random moments, with one process and with two, and once more to the end."""
+def test_two_processes_killed_and_resumed_are_the_same(run: Path, tmp_path: Path) -> None:
+    """Killed 8 times at random moments, and once more to the end; one process: tests/faults/test_kills.py."""
     ward, draw = tmp_path / "ward", np.random.default_rng(0)
     ward.mkdir()
     for number in range(60):
@@ -257,9 +269,9 @@ def test_killed_and_resumed_is_the_same(run: Path, tmp_path: Path, workers: int)
             (ward / f"{number:03d}.wav").write_bytes(b"RIFF")
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert subprocess.run(command(run, ward, whole), capture_output=True, check=False).returncode == 1
-    for turn in range(20):
+    for turn in range(8):
         process = subprocess.Popen(
-            command(run, ward, killed, "--workers", str(workers)),
+            command(run, ward, killed, "--workers", "2"),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,

@@ -10,6 +10,7 @@ import pytest
 import soundfile
 import torch
 
+from lung_srad import kernels
 from lung_srad.datasets import ICBHI
 from lung_srad.errors import AudioError, ConfigError, DataError, WeightsError
 from lung_srad.inference import Model, load
@@ -50,6 +51,16 @@ def test_an_answer_does_not_depend_on_the_batch(model: Model, record: Record) ->
     one, many = (model.classify(path, batch_size=size) for size in (1, 32))
     for a, b in zip(one.segments, many.segments, strict=True):
         assert a.probabilities == pytest.approx(b.probabilities, abs=1e-6)
+
+
+@pytest.mark.parametrize("backend", kernels.available())
+def test_logits_do_not_depend_on_the_batch(model: Model, backend: str) -> None:
+    features = torch.randn(32, 1, 128, 32, generator=torch.Generator().manual_seed(1))
+    with kernels.use(backend), torch.inference_mode():
+        many = model.net(features)
+        one = torch.cat([model.net(each[None]) for each in features])
+    assert (many - one).abs().max() <= 1e-5
+    assert many.std(dim=0).min() > 1e-3  # inputs are not heard alike
 
 
 @pytest.mark.parametrize("seconds", [0.05, 0.2, 3, 7.9])

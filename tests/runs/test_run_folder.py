@@ -1,5 +1,7 @@
 """A run's folder: what it says of itself, and that only one process works in it."""
 
+import errno
+import io
 import json
 import os
 import socket
@@ -8,6 +10,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -89,6 +92,23 @@ def test_a_lock_is_given_back_after_an_error(run):
     with pytest.raises(ZeroDivisionError), run.lock():
         raise ZeroDivisionError
     assert not (run.path / "lock").exists()
+
+
+def test_a_full_disk_leaves_no_lock_that_says_nothing(run, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", lambda path, *_, **__: Full(path, "w"))
+        with pytest.raises(RunError, match=r"cannot be written \(No space left on device\); .*make room"):
+            run.lock().__enter__()
+    assert not (run.path / "lock").exists()
+    with run.lock():
+        pass
+
+
+class Full(io.FileIO):
+    """A file on a full disk: it can be made."""
+
+    def write(self, text):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_another_process_is_refused_and_the_lock_of_a_dead_one_is_taken_over(run):

@@ -24,6 +24,17 @@ def test_a_model_comes_back_whole(model, tmp_path):
         assert torch.equal(found.net(x), model.net(x))
 
 
+def test_a_file_for_which_there_is_no_memory_is_not_called_damaged(model, tmp_path, monkeypatch):
+    def full(*_):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes")
+
+    save_model(tmp_path / FILE, model)
+    monkeypatch.setattr("lung_srad.runs.model.build_model", full)
+    with pytest.raises(RuntimeError, match="can't allocate memory") as caught:
+        load_model(tmp_path / FILE)
+    assert not isinstance(caught.value, RunError)
+
+
 def test_the_keys_are_those_of_an_official_checkpoint(model, tmp_path):
     save_model(tmp_path / FILE, model)
     tensors, _ = read_tensors(tmp_path / FILE)

@@ -191,8 +191,9 @@ def test_runs_on_two_splits_do_not_overwrite_each_other(tmp_path, dataset, prese
 # --- determinism
 
 
-def test_the_same_seed_gives_the_same_bits_whatever_torch_has_drawn_before(finished, dataset, preset, tmp_path):
-    torch.manual_seed(99)
+@pytest.mark.parametrize("drawn", [99, 100])  # and finished: the same seed three times
+def test_the_same_seed_gives_the_same_bits_whatever_torch_has_drawn_before(finished, dataset, preset, tmp_path, drawn):
+    torch.manual_seed(drawn)
     state = torch.get_rng_state()
     again = fit(preset("lung_srad", THREE), dataset, out=tmp_path)
     assert torch.equal(torch.get_rng_state(), state)
@@ -206,12 +207,15 @@ def test_another_seed_gives_another_run(finished, dataset, preset, tmp_path):
     assert small_runs.digests(other)["weights.safetensors"] != small_runs.digests(first)["weights.safetensors"]
 
 
-def test_two_workers_give_the_bits_of_none(finished, dataset, preset, tmp_path):
-    run = fit(preset("dass_finetuning", "training.refit=false", "training.workers=2"), dataset, out=tmp_path)
-    alone, shared = small_runs.digests(finished("dass_finetuning", "training.refit=false")), small_runs.digests(run)
+@pytest.mark.filterwarnings("ignore:This DataLoader will create . worker processes")  # more than there are cores
+@pytest.mark.parametrize("workers", [1, 4])
+def test_workers_give_the_bits_of_none(finished, dataset, preset, tmp_path, workers):
+    few = ("training.refit=false", "training.batch_size=4", "training.eval_batch_size=3")  # batches for all of them
+    run = fit(preset("dass_finetuning", *few, f"training.workers={workers}"), dataset, out=tmp_path)
+    alone, shared = small_runs.digests(finished("dass_finetuning", *few)), small_runs.digests(run)
     differ = {name for name in alone if alone[name] != shared[name]}
     assert differ == {"config.toml", "weights.safetensors", "select/best.safetensors"}  # the preset stands in them
-    weights = [read_tensors(each.weights)[0] for each in (run, finished("dass_finetuning", "training.refit=false"))]
+    weights = [read_tensors(each.weights)[0] for each in (run, finished("dass_finetuning", *few))]
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[1])
 
 

@@ -25,8 +25,8 @@ from lung_srad.cli.serving import serve
 from lung_srad.cli.spectra import spectrum
 from lung_srad.cli.sweeps import sweep
 from lung_srad.cli.tables import presets, table
-from lung_srad.errors import LungSradError
-from lung_srad.memory import keep_memory
+from lung_srad.errors import LungSradError, message
+from lung_srad.memory import keep_memory, ran_out
 
 __all__ = ["app", "main"]
 
@@ -52,6 +52,14 @@ VERBS: dict[str, Callable[..., None]] = {
 }
 
 
+_NO_MEMORY = message(
+    "this process",
+    "there is not enough memory",
+    "work that fits",
+    "give the command fewer --workers or a smaller batch (training.batch_size), or split long recordings",
+)
+
+
 class _Verbs(TyperGroup):
     """The one place where an error becomes a line and an exit code."""
 
@@ -61,6 +69,11 @@ class _Verbs(TyperGroup):
             return super().invoke(ctx)
         except LungSradError as error:
             typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(1) from error
+        except (MemoryError, RuntimeError) as error:
+            if not ran_out(error):
+                raise
+            typer.echo(f"error: {_NO_MEMORY}", err=True)
             raise typer.Exit(1) from error
         except KeyboardInterrupt as error:
             typer.echo("stopped", err=True)

@@ -29,6 +29,7 @@ PUBLISHED = Path(__file__).with_name("published")  # the database's own lists; m
 # The organisers' split file calls this recording Meditron; what they ship, and corrected copies, LittC2SE.
 _TRUE_NAMES = {"226_1b1_Pl_sc": "226_1b1_Pl_sc_LittC2SE"}
 _NAMED = 5  # absent recordings that are named one by one, where there are no more
+_BREATH = 0.1  # seconds; a cycle under it is doubtful, DECISIONS: brief-cycles
 _AGAIN = "copy it again from the database"
 
 Official = dict[str, tuple[Name, str]]  # key -> name and split in the official split file
@@ -104,6 +105,9 @@ class ICBHI(Dataset):
         if files.trimmed:
             text = f"{files.trimmed} cycle(s) end up to {TOLERANCE:g} s after their recording"
             files.notices.append(f"{text}, as times are rounded; they are cut at its end")
+        if files.brief:
+            text = f"{len(files.brief)} cycle(s) last less than {_BREATH:g} s, first {files.brief[0]}"
+            files.notices.append(f"{text}; the shortest of the database lasts 0.2 s")
         return Scan(cycles, entries, files.defects, files.notices, listed, bool(files.audio))
 
     def patient_facts(self) -> dict[str, dict[str, str]]:
@@ -244,6 +248,8 @@ def _cycles_of(name: Name, split: str, files: Files, absent: Path) -> list[Cycle
             files.blame(annotation, "outside", seen, allowed=f"0-{seconds:.3f} s", remedy=remedy)
         elif row.end > seconds:
             files.trimmed += 1
+        if row.end - row.start < _BREATH:
+            files.brief.append(f"{name.stem}#{index}")
         cycle = Cycle(
             id=f"{name.stem}#{index}",
             path=audio or absent,

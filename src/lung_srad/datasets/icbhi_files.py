@@ -44,7 +44,8 @@ class Name:
 class Files:
     """Annotations, audio and names by key, patients by number, and what is wrong or worth knowing so far.
 
-    ``trimmed`` counts cycles that end after their recording, by no more than the rounding of times.
+    ``trimmed`` counts cycles that end after their recording, by no more than the rounding of times; ``brief`` names
+    those that are too short for a breath.
     """
 
     audio: dict[str, Path] = field(default_factory=dict)
@@ -54,6 +55,7 @@ class Files:
     defects: list[Defect] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     trimmed: int = 0
+    brief: list[str] = field(default_factory=list)
 
     def blame(self, file: str | Path, kind: str, seen: str, *, allowed: str, remedy: str) -> None:
         """Adds a defect."""

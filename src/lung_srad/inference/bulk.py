@@ -27,6 +27,7 @@ from lung_srad.inference.model import Model
 from lung_srad.inference.patients import patient_of
 from lung_srad.inference.results import VERSION, Classification, write_text
 from lung_srad.inference.sources import Recorded
+from lung_srad.memory import ran_out
 
 FAILED = "failed"
 LOG, SETTINGS, RECORDINGS = "log.jsonl", "settings.json", "recordings"
@@ -227,7 +228,9 @@ class Worker:
             heard = self.model.classify(given, cycles=options.cycles, hop=options.hop, batch_size=options.batch_size)
         except (ConfigError, RunError):
             raise
-        except (LungSradError, OSError, MemoryError) as error:
+        except (LungSradError, OSError, MemoryError, RuntimeError) as error:
+            if not isinstance(error, LungSradError | OSError) and not ran_out(error):
+                raise
             reason = str(error) if isinstance(error, LungSradError) else _sentence(path, error)
             return row | {"status": FAILED, "error": shown(reason)}, None
         found = replace(heard, rule=options.rule, path=task.path)
@@ -283,7 +286,7 @@ def fingerprint(path: str | Path) -> list[int] | None:
 
 
 def _sentence(path: Path, error: Exception) -> str:
-    reason = getattr(error, "strerror", None) or ("not enough memory" if isinstance(error, MemoryError) else str(error))
+    reason = getattr(error, "strerror", None) or ("not enough memory" if ran_out(error) else str(error))
     return message(path, reason, "allowed: a readable audio file", "check the disk and the memory, or split the file")
 
 

@@ -197,7 +197,7 @@ def write_text(path: str | Path, text: str) -> None:
             file.write(text.encode("utf-8", "backslashreplace"))
     except OSError as error:
         seen = f"cannot be written ({error.strerror or error})"
-        raise RunError(message(path, seen, "a file in a folder with room", "choose another path")) from error
+        raise RunError(message(path, seen, "a file in a folder with room", "make room, or choose another")) from error
 
 
 def _json(content: Mapping[str, Any]) -> str:

@@ -180,11 +180,17 @@ class RunFolder:
 
         Raises:
             BusyError: somebody else is at work here, or has taken over since, because this process was silent.
+            RunError: the folder cannot be written, or its disk is full.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
         lock = self.path / "lock"
         owner = json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "token": secrets.token_hex(8)})
-        _take(lock, owner)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            _take(lock, owner)
+        except OSError as error:
+            seen = f"cannot be written ({error.strerror or error})"
+            remedy = "make room and give the same command again, or choose another --out"
+            raise RunError(message(self.path, seen, "a folder with room and the right to write", remedy)) from error
         try:
             remove_leftovers(self.path)
             yield partial(_show_life, lock, owner)
@@ -205,13 +211,19 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 def _take(lock: Path, owner: str) -> None:
     for _ in range(2):
         try:
-            with lock.open("x", encoding="utf-8") as file:
-                file.write(owner)
-            return
+            file = lock.open("x", encoding="utf-8")
         except FileExistsError:
             if not _void(lock):
                 break
             lock.unlink(missing_ok=True)  # two may do this at once: the first to come finds out in _show_life
+            continue
+        try:
+            with file:
+                file.write(owner)
+        except OSError:  # a full disk: a lock that says nothing would keep the next command out
+            lock.unlink(missing_ok=True)
+            raise
+        return
     text = message(lock.parent, "another process works on this run", "one at a time", f"wait, or remove {lock}")
     raise BusyError(text)
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lung_srad.config import Preset, dump_preset, parse_preset
 from lung_srad.errors import RunError, message
+from lung_srad.memory import ran_out
 from lung_srad.models import Classifier
 from lung_srad.runs.build import build_model
 from lung_srad.runs.state import cause, read_tensors, write_tensors
@@ -51,6 +52,8 @@ def load_model(path: Path) -> TrainedModel:
         net = build_model(preset, len(names))
         net.load_state_dict(tensors)
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+        if ran_out(error):  # which says nothing of the file
+            raise
         seen = f"not a model of ours ({cause(error)})"
         remedy = "give weights.safetensors of a run; official checkpoints go to --weights"
         raise RunError(message(path, seen, "a weights file that train wrote", remedy)) from error

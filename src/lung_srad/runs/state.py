@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from lung_srad.errors import RunError, message
 from lung_srad.files import replacing
+from lung_srad.memory import ran_out
 
 FACTS = "lung_srad"  # the one metadata key: safetensors writes several in random order, and so other bytes each time
 
@@ -66,6 +67,8 @@ def load_checkpoint(path: Path, net: nn.Module, objective: nn.Module, optimizer:
         optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
         return Progress(**facts)
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        if ran_out(error):  # which says nothing of the file
+            raise
         seen = f"does not fit this run ({cause(error)})"
         raise RunError(message(path, seen, "the checkpoint of this preset", "choose another --out")) from error
 

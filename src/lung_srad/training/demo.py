@@ -16,7 +16,8 @@ from lung_srad.files import replacing
 from lung_srad.runs import RunFolder
 from lung_srad.runs.folder import write_json
 from lung_srad.runs.shipped import DEFAULT
-from lung_srad.training.fit import fit, run_name, written
+from lung_srad.training.fit import fit, run_name
+from lung_srad.training.mishaps import written
 from lung_srad.training.phase import Report
 from lung_srad.training.table import results_table
 

@@ -1,6 +1,5 @@
 """One run: preset × dataset × seed, with an epoch that the test part did not choose (DECISIONS: epoch-selection)."""
 
-import errno
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -31,6 +30,7 @@ from lung_srad.runs import (
 from lung_srad.runs.folder import write_json
 from lung_srad.training.data import Corpus, open_corpus
 from lung_srad.training.distributed import World, join
+from lung_srad.training.mishaps import reported
 from lung_srad.training.phase import Job, Phase, Report
 from lung_srad.training.start import start_weights, starting_point
 
@@ -61,7 +61,8 @@ def fit(
         ConfigError: the preset does not hold.
         DataError: the data do not hold, or a cycle is silent.
         BusyError: another process works on the run.
-        RunError: a run is there already, of other data or another preset, or the disk is full.
+        RunError: a run is there already, of other data or another preset; the disk or the memory is full; a process
+            that makes batches was lost.
         WeightsError: the checkpoint does not fit.
     """
     preset = preset if isinstance(preset, Preset) else load_preset(preset)
@@ -69,37 +70,11 @@ def fit(
     dataset = build_dataset(preset, open_dataset(dataset))
     folder = RunFolder(Path(out) / run_name(preset, dataset) / f"seed{seed}")
     start_from = starting_point(start_from, preset.backbone.name)
-    try:
-        with written(folder.path), join() as world, ExitStack() as held:
-            alive = world.lead(lambda: _admit(folder, preset, dataset, resume, held))
-            if not folder.finished:
-                _Run(preset, dataset, seed, folder, start_from, world, _told(report, alive)).go()
-    except torch.OutOfMemoryError as error:
-        seen = f"the device ran out of memory ({str(error).splitlines()[0]})"
-        remedy = "lower training.batch_size or training.eval_batch_size, or take training.precision=bf16"
-        raise RunError(message(folder.path, seen, "a step that fits; the last checkpoint is kept", remedy)) from error
+    with reported(folder.path), join() as world, ExitStack() as held:
+        alive = world.lead(lambda: _admit(folder, preset, dataset, resume, held))
+        if not folder.finished:
+            _Run(preset, dataset, seed, folder, start_from, world, _told(report, alive)).go()
     return folder
-
-
-@contextmanager
-def written(path: Path) -> Iterator[None]:
-    """Says which file or folder it was where the system refuses to write or read.
-
-    Raises:
-        RunError: the disk is full, or there is no right to write.
-    """
-    try:
-        yield
-    except OSError as error:
-        seen = f"cannot be written or read ({error.strerror or error})"
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        remedy = (
-            "make room, then continue the run with --resume (a demo: by the same command)"
-            if full
-            else "choose another --out"
-        )
-        where = error.filename or path
-        raise RunError(message(where, seen, "a folder with room and the right to write", remedy)) from error
 
 
 def run_name(preset: Preset, dataset: Dataset | None = None) -> str:

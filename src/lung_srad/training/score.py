@@ -12,6 +12,7 @@ from lung_srad.evaluation import Predictions, Scores
 from lung_srad.runs import RunFolder, build_dataset, build_prompt, load_model
 from lung_srad.training.data import Corpus, cache_folder
 from lung_srad.training.distributed import World
+from lung_srad.training.mishaps import reported
 from lung_srad.training.phase import Report, predict
 
 
@@ -25,12 +26,15 @@ def evaluate(
     Classes are matched by name; their order in the predictions is the run's.
 
     Raises:
-        RunError: the run has no weights yet.
+        RunError: the run has no weights yet, memory is full, or a process that makes batches was lost.
         DataError: there is nothing in the split, or a label that the run does not know.
     """
-    dataset = open_dataset(dataset)
     folder = run if isinstance(run, RunFolder) else RunFolder(Path(run))
-    folder.require()
+    with reported(folder.require()):
+        return _evaluate(folder, open_dataset(dataset), split, report)
+
+
+def _evaluate(folder: RunFolder, dataset: Dataset, split: str, report: Report | None) -> Predictions:
     model = load_model(folder.weights)
     dataset = build_dataset(model.preset, dataset)
     every = split == "all" and split not in dataset.splits

@@ -1,9 +1,10 @@
 """Several processes that make one corpus."""
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from lung_srad.datasets.simulated.store import finished, not_writable, read_settings, write_recordings
@@ -43,14 +44,20 @@ def written_by(workers: int, root: Path) -> Iterator[str]:
                 if word == _FAILED:
                     raise DataError(text)
                 yield text
-        if codes := [code for process in processes if (code := process.wait())]:
-            seen = f"a process ended with exit code {codes[0]}"
-            remedy = "memory may have run out: use fewer workers; the same command keeps finished recordings"
-            raise DataError(message(root, seen, "allowed: 0", remedy))
+                _require_well(root, [process.poll() for process in processes])  # the others need not end first
+        _require_well(root, [process.wait() for process in processes])
     finally:
         for process in processes:
             process.terminate()
             process.wait()
+
+
+def _require_well(root: Path, codes: Iterable[int | None]) -> None:
+    """Raises a DataError where a process has ended other than well."""
+    for code in filter(None, codes):
+        how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+        remedy = "memory may have run out: use fewer workers; the same command keeps finished recordings"
+        raise DataError(message(root, f"a process ended {how}", "allowed: one that ends its work", remedy))
 
 
 def work() -> None:
