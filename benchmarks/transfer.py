@@ -190,7 +190,9 @@ def main() -> None:
         return
     made = "\n".join(commands("runs/transfer", {place: place for place in places}))
     sections = ((CHILDREN, children), (ZERO, zero_shot), (REAL, real))
-    page = HEAD.format(machine=machine_line(), commands=made)
+    runs = [run for folder in EXPERIMENTS for name in SYSTEMS for run in finished(args.runs / folder, name)]
+    commits = ", ".join(sorted({run.facts().get("commit", "unknown") for run in runs})) or "none yet"
+    page = HEAD.format(machine=machine_line(), commits=commits, commands=made)
     page += "".join(f"\n{text}\n{write(args.runs)}" for text, write in sections)
     write_part(args.out, HERE, page)
     print(f"wrote {args.out}")
