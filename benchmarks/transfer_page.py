@@ -13,8 +13,9 @@ HEAD = """\
 ## Children's recordings, and starts other than random weights
 
 Gathered by `python benchmarks/transfer.py` at {machine}; runs at commit {commits}.
-All runs: `dass_tiny`, `--profile small`, the epoch that validation patients chose. Scores in per cent, mean ± deviation over seeds; intervals are 95 % over test patients, whom
-paired differences compare with themselves. The commands of every figure, in this order; `make transfer` runs them:
+All runs: `dass_tiny`, `--profile small`, the epoch that validation patients chose. Scores in per cent, mean ± deviation
+over seeds; intervals are 95 % over test patients, whom paired differences compare with themselves.
+The commands of every figure, in this order; `make transfer` runs them:
 
 ```
 {commands}
