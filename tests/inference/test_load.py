@@ -3,6 +3,8 @@
 import hashlib
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,6 +35,11 @@ def package(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Returns the weights folder of a package that ships an untrained model."""
     monkeypatch.setattr(shipping, "SHIPPED", tmp_path / "weights")
     return ship(run, tmp_path / "weights").parent
+
+
+def test_the_compiler_is_not_imported_for_a_model() -> None:
+    code = "import sys, lung_srad; lung_srad.load('demo'); sys.exit('torch._dynamo' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_a_model_of_a_run(run: Path, model: Model) -> None:

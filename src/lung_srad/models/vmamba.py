@@ -123,10 +123,12 @@ class SS2D(nn.Module):
         channels, rank = self.dt_projs_weight.shape[1:]
         nn.init.uniform_(self.x_proj_weight, -(channels**-0.5), channels**-0.5)
         nn.init.uniform_(self.dt_projs_weight, -(rank**-0.5), rank**-0.5)
-        step = torch.exp(torch.empty(4, channels).uniform_(math.log(1e-3), math.log(1e-1)))
+        # On the CPU, wherever the weights are: for "meta", torch would import its compiler (2 s) to compute an exp.
+        step = torch.exp(torch.empty(4, channels, device="cpu").uniform_(math.log(1e-3), math.log(1e-1)))
+        ramp = torch.arange(1, self.A_logs.shape[1] + 1, device="cpu").log()
         with torch.no_grad():
             self.dt_projs_bias.copy_(step + torch.log(-torch.expm1(-step)))  # the inverse of softplus
-            self.A_logs.copy_(torch.arange(1, self.A_logs.shape[1] + 1).log().expand_as(self.A_logs))
+            self.A_logs.copy_(ramp.expand_as(self.A_logs))
 
     def tokens(self, x: Tensor, norm: nn.Module) -> Tensor:
         """Returns what the scan reads: (B, H, W, C) -> (B, H, W, C)."""
