@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import torch
+
 from fuzzing.mutators import mutate
 from fuzzing.seeds import Seeds
 from fuzzing.targets import BrokenPromiseError, Target
@@ -141,6 +143,7 @@ def _confine(limits: Limits) -> None:
     silence = os.open(os.devnull, os.O_RDWR)
     for stream in range(3):
         os.dup2(silence, stream)
+    torch.set_num_threads(1)  # the threads of the process that forked are not here; to wait for them would be for ever
 
 
 def _memory() -> tuple[int, int]:
