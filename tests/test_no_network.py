@@ -28,6 +28,8 @@ def refuse(event, arguments):
         return
     if event == "socket.__new__" and arguments[1] == 1:  # AF_UNIX, between a process and its child
         return
+    if event == "socket.sendmsg" and arguments[0].family == 1:  # the same, with an open file
+        return
     if LISTENS and event == "socket.bind" and arguments[1][0] == "127.0.0.1":
         return
     os.write(2, f"the network was asked for: {event} {arguments}\\n".encode())

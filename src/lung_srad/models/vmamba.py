@@ -120,15 +120,15 @@ class SS2D(nn.Module):
 
     def reset_parameters(self) -> None:
         """Draws the weights as Mamba does: step sizes log-uniform in [0.001, 0.1], A = -1, ..., -N."""
+        if self.A_logs.is_meta:  # there is nothing to draw, and for an exp of nothing torch imports its compiler: 2 s
+            return
         channels, rank = self.dt_projs_weight.shape[1:]
         nn.init.uniform_(self.x_proj_weight, -(channels**-0.5), channels**-0.5)
         nn.init.uniform_(self.dt_projs_weight, -(rank**-0.5), rank**-0.5)
-        # On the CPU, wherever the weights are: for "meta", torch would import its compiler (2 s) to compute an exp.
-        step = torch.exp(torch.empty(4, channels, device="cpu").uniform_(math.log(1e-3), math.log(1e-1)))
-        ramp = torch.arange(1, self.A_logs.shape[1] + 1, device="cpu").log()
+        step = torch.exp(torch.empty(4, channels).uniform_(math.log(1e-3), math.log(1e-1)))
         with torch.no_grad():
             self.dt_projs_bias.copy_(step + torch.log(-torch.expm1(-step)))  # the inverse of softplus
-            self.A_logs.copy_(ramp.expand_as(self.A_logs))
+            self.A_logs.copy_(torch.arange(1, self.A_logs.shape[1] + 1).log().expand_as(self.A_logs))
 
     def tokens(self, x: Tensor, norm: nn.Module) -> Tensor:
         """Returns what the scan reads: (B, H, W, C) -> (B, H, W, C)."""

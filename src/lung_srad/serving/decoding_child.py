@@ -29,7 +29,7 @@ def main() -> None:
     limit(resource.RLIMIT_NOFILE, _HANDLES)
     for nothing in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE, resource.RLIMIT_NPROC):
         limit(nothing, 0)
-    with socket.socket(fileno=number) as peer:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=number) as peer:
         say(peer, {"ready": True})
         serve(peer, seconds)
 
