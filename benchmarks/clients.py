@@ -2,16 +2,11 @@
 
 import asyncio
 import contextlib
-import io
 import random
 import time
-import wave
 from collections import Counter
 from dataclasses import dataclass, field
 
-import numpy as np
-
-RATE = 4000
 PATH = "/v1/classify?name=a.wav"
 
 
@@ -37,19 +32,6 @@ class Seen:
         """Returns the seconds that this share of the answers took at most."""
         ordered = sorted(self.seconds)
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
-
-
-def recording(seconds: float) -> bytes:
-    """Returns a WAV of breath-like noise."""
-    times = np.arange(round(seconds * RATE)) / RATE
-    noise = np.random.default_rng(0).standard_normal(len(times)) * (0.03 + 0.09 * np.sin(np.pi * times / 3) ** 2)
-    file = io.BytesIO()
-    with wave.open(file, "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(RATE)
-        out.writeframes((np.clip(noise, -1, 1) * 32767).astype("<i2").tobytes())
-    return file.getvalue()
 
 
 def request(body: bytes, *, method: str = "POST", path: str = PATH, promised: int | None = None) -> bytes:

@@ -24,13 +24,14 @@ import soundfile
 import torch
 
 import lung_srad as ls
+from breathing import RATE, breath
 from lung_srad.inference import Model
 from lung_srad.models import create_model, for_inference
 from lung_srad.runs import machine_line
 from page import spread, table
 from timing import STARTED, on, say, take_turns
 
-RATE, HOP = 4000, 2.0
+HOP = 2.0
 GOALS = {"dass_medium, fp32": 12.0, "dass_medium, bf16": 20.0, "demo (dass_tiny)": 200.0}
 BROKEN = 100  # every hundredth file
 BETWEEN = """\
@@ -71,13 +72,6 @@ class Ran:
     output: str
     seconds: float
     gigabytes: float
-
-
-def breath(seconds: float, *, seed: int = 0) -> np.ndarray:
-    """Returns noise that swells every three seconds."""
-    times = np.arange(round(seconds * RATE)) / RATE
-    noise = np.random.default_rng(seed).standard_normal(len(times))
-    return (noise * (0.03 + 0.09 * np.sin(np.pi * times / 3) ** 2)).astype(np.float32)
 
 
 def write_long(path: Path, hours: float) -> None:

@@ -17,7 +17,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from clients import Client, Seen, drip, keep_asking, leave, recording, request
+from breathing import recording
+from clients import Client, Seen, drip, keep_asking, leave, request
 from lung_srad.runs import machine_line
 from lung_srad.serving.limits import Limits
 from timing import say

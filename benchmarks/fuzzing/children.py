@@ -1,4 +1,4 @@
-"""Mutants in child processes: each has two seconds of processor time, all of them together a gibibyte of memory."""
+"""Mutants in child processes: each mutant has two seconds of processor time, each process a gibibyte of memory."""
 
 import faulthandler
 import json

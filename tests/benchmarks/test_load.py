@@ -10,7 +10,8 @@ from collections import Counter
 import pytest
 
 import load
-from clients import Client, Seen, drip, keep_asking, leave, recording, request
+from breathing import recording
+from clients import Client, Seen, drip, keep_asking, leave, request
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what is held is read from /proc")
 GOOD = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"

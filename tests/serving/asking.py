@@ -1,7 +1,6 @@
 """A service that is asked by plain sockets, which may be as rude as one likes, and what is sent."""
 
 import contextlib
-import io
 import json
 import os
 import select
@@ -9,12 +8,10 @@ import socket
 import subprocess
 import sys
 import time
-import wave
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 from typer.testing import CliRunner
 
 from lung_srad.cli import app
@@ -23,7 +20,6 @@ from lung_srad.serving.limits import Limits
 from lung_srad.serving.server import Server
 
 FORM = "multipart/form-data; boundary=xx"
-RATE = 4000
 
 
 @dataclass
@@ -145,18 +141,6 @@ def read(connection: socket.socket) -> Reply:
     first, *lines = head.decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     return Reply(int(first.split()[1]), headers, body)
-
-
-def recording(seconds: float = 9.5, seed: int = 0) -> bytes:
-    times = np.arange(round(seconds * RATE)) / RATE
-    noise = np.random.default_rng(seed).standard_normal(len(times)) * (0.03 + 0.09 * np.sin(np.pi * times / 3) ** 2)
-    file = io.BytesIO()
-    with wave.open(file, "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(RATE)
-        out.writeframes((np.clip(noise, -1, 1) * 32767).astype("<i2").tobytes())
-    return file.getvalue()
 
 
 def files_of_the_command(folder: Path, name: str, content: bytes, *options: str) -> dict[str, bytes]:

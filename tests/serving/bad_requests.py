@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
 
-from asking import FORM, Command, Reply, Service, form, read, recording, request
+from asking import FORM, Command, Reply, Service, form, read, request
+
+from breathing import recording
 
 GOOD = recording(4.5)
 SEND = "/v1/classify"

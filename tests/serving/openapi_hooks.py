@@ -9,8 +9,8 @@ from pathlib import Path
 import schemathesis
 from hypothesis import strategies
 
-sys.path.insert(0, str(Path(__file__).parent))
-from asking import recording
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+from breathing import recording
 
 RECORDINGS = strategies.sampled_from([recording(seconds, seed) for seed, seconds in enumerate((0.5, 1.0, 2.5))])
 for kind in ("audio/wav", "application/octet-stream"):

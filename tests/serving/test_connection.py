@@ -11,10 +11,11 @@ from unittest.mock import Mock
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from asking import Reply, Service, read, recording, request
+from asking import Reply, Service, read, request
 from uvicorn import Config
 from uvicorn.server import ServerState
 
+from breathing import recording
 from lung_srad.serving import connection
 from lung_srad.serving.connection import Guarded
 

@@ -11,8 +11,7 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-from asking import RATE, recording
-
+from breathing import RATE, recording
 from lung_srad.audio import open_recording
 from lung_srad.errors import AudioError
 from lung_srad.serving.decoding import CHILD, ISOLATED, Decoder

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from asking import Service, files_of_the_command, recording
+from asking import Service, files_of_the_command
 from browsing import encoded, visit
 
+from breathing import recording
 from lung_srad.serving.guard import Door
 
 pytestmark = pytest.mark.slow

@@ -6,8 +6,9 @@ import socket
 
 import numpy as np
 import pytest
-from asking import recording
 from browsing import DESK, PHONE, encoded, visit
+
+from breathing import recording
 
 pytestmark = pytest.mark.slow
 

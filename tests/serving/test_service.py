@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from asking import FORM, Command, files_of_the_command, form, read, recording, request, unchunked
+from asking import FORM, Command, files_of_the_command, form, read, request, unchunked
 
+from breathing import recording
 from lung_srad.serving.examples import CLASSIFICATION
 from lung_srad.serving.limits import RefusedError
 

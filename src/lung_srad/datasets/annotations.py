@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from lung_srad.datasets.checks import shown
 from lung_srad.datasets.report import Defect
+from lung_srad.errors import shown
 
 MAX_BYTES = 1 << 20  # the longest of the 920 files holds 580; a hostile one must not cost memory or time
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lung_srad.datasets.annotations import MAX_BYTES, parse_seconds
-from lung_srad.datasets.checks import shown
+from lung_srad.errors import shown
 
 FILES = ("metadata.txt", "demographic_info.txt", "ICBHI_Challenge_demographic_information.txt")  # as it is passed on
 DIAGNOSES = "patient_diagnosis.txt"

@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from lung_srad.datasets.annotations import read_annotation
-from lung_srad.datasets.checks import TOLERANCE, audio_seconds, outside, shown
+from lung_srad.datasets.checks import TOLERANCE, audio_seconds, outside
 from lung_srad.datasets.contract import Cycle, Dataset, Scan
 from lung_srad.datasets.demographics import Person, find_diagnoses, find_people
 from lung_srad.datasets.icbhi_files import (
@@ -20,7 +20,7 @@ from lung_srad.datasets.icbhi_files import (
 )
 from lung_srad.datasets.report import Defect, Entry
 from lung_srad.datasets.splits import read_pairs
-from lung_srad.errors import DataError, message, nearest
+from lung_srad.errors import DataError, message, nearest, shown
 
 FOLDS = tuple(f"fold-{index}" for index in range(5))
 ONE_DEVICE_OUT = {f"lodo-{device}": device for device in DEVICES}  # scheme -> the device of the test part

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lung_srad.datasets import demographics
-from lung_srad.datasets.checks import shown
 from lung_srad.datasets.report import Defect
+from lung_srad.errors import shown
 
 DEVICES = ("AKGC417L", "Litt3200", "LittC2SE", "Meditron")
 NAME_RULE = "patient_index_site_mode_device; sites Tc Al Ar Pl Pr Ll Lr; modes sc mc; devices " + " ".join(DEVICES)

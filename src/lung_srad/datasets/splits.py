@@ -5,11 +5,10 @@ from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from lung_srad.datasets.checks import shown
 from lung_srad.datasets.contract import Cycle
 from lung_srad.datasets.report import Defect
 from lung_srad.datasets.seeds import derive_seed
-from lung_srad.errors import ConfigError, message
+from lung_srad.errors import ConfigError, message, shown
 
 _HOLDERS = 3  # a class or device of fewer training patients cannot be asked for on both sides
 _TRIES = 200

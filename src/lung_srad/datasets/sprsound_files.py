@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lung_srad.datasets.annotations import MAX_BYTES, parse_seconds
-from lung_srad.datasets.checks import shown
 from lung_srad.datasets.report import Defect
-from lung_srad.errors import nearest
+from lung_srad.errors import nearest, shown
 
 NAME_RULE = "patient_age_gender_location_recording, as in 65058931_3.4_1_p2_1086; gender 0 or 1, location p1 to p8"
 SITES = {"p1": "Pl", "p2": "Ll", "p3": "Pr", "p4": "Lr"}  # left and right, posterior and lateral, in ICBHI's words

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lung_srad.datasets.annotations import parse_seconds
-from lung_srad.datasets.checks import audio_seconds, outside, shown
+from lung_srad.datasets.checks import audio_seconds, outside
 from lung_srad.datasets.contract import Cycle, Dataset, Scan
 from lung_srad.datasets.report import Defect, Entry
-from lung_srad.errors import DataError, message, nearest
+from lung_srad.errors import DataError, message, nearest, shown
 
 REQUIRED = ("path", "patient")
 COLUMNS = (*REQUIRED, "start", "end", "label", "split", "device", "site", "recording", "id")

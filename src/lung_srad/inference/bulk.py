@@ -18,8 +18,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lung_srad.datasets.checks import shown
-from lung_srad.errors import AudioError, ConfigError, LungSradError, RunError, message
+from lung_srad.errors import AudioError, ConfigError, LungSradError, RunError, message, shown
 from lung_srad.files import remove_leftovers
 from lung_srad.inference.events import EventRule
 from lung_srad.inference.exports import as_audacity, as_raven

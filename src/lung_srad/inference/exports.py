@@ -1,6 +1,6 @@
 """Events as labels of Audacity and as a selection table of Raven."""
 
-from lung_srad.datasets.checks import shown
+from lung_srad.errors import shown
 from lung_srad.inference.results import Classification
 
 RAVEN_HEADER = (

@@ -4,8 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lung_srad.datasets.checks import shown
-from lung_srad.errors import AudioError, DataError, message
+from lung_srad.errors import AudioError, DataError, message, shown
 from lung_srad.inference.model import Model
 from lung_srad.inference.results import Classification
 

@@ -10,8 +10,7 @@ from multiprocessing.process import BaseProcess
 
 import torch
 
-from lung_srad.datasets.checks import shown
-from lung_srad.errors import LungSradError, RunError, message
+from lung_srad.errors import LungSradError, RunError, message, shown
 from lung_srad.inference.bulk import FAILED, Row, Task, Worker, fingerprint
 
 Build = Callable[[], Worker]

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from lung_srad.analysis import Bar, Levels, svg, timeline_figure
-from lung_srad.datasets.checks import shown
+from lung_srad.errors import shown
 from lung_srad.evaluation.page import Html, Section, bullets, cards, page, paragraph, picture, sheet
 from lung_srad.evaluation.sheet import Sheet
 from lung_srad.inference.listening import mono

@@ -9,8 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lung_srad.datasets.checks import shown
-from lung_srad.errors import RunError, message
+from lung_srad.errors import RunError, message, shown
 from lung_srad.files import replacing
 from lung_srad.inference.events import Cell, Event, EventRule, find_events, timeline
 from lung_srad.inference.quality import ACCEPT, Quality

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lung_srad.inference.sources import Opener
 
 Form = Literal["json", "csv", "audacity", "raven", "html", "page"]
+FILES: tuple[Form, ...] = ("json", "csv", "audacity", "raven")  # those that a page offers at once
 MEDIA: dict[str, str] = {
     "json": "application/json",
     "csv": "text/csv; charset=utf-8",
@@ -52,7 +53,7 @@ def answer(
         ConfigError: an event rule that cannot be.
         RefusedError: 413, it lasts longer than ``longest`` seconds.
     """
-    from lung_srad.inference import EventRule, as_audacity, as_csv, as_raven
+    from lung_srad.inference import EventRule
     from lung_srad.inference.listening import hear_windows
     from lung_srad.inference.report import recording_page
     from lung_srad.inference.sources import open_sound, require_length
@@ -70,17 +71,26 @@ def answer(
         return recording_page(found, recording)
     if asked.format == "page":
         return json.dumps(drawn(found, recording, watch))
-    forms = {"csv": lambda each: as_csv([each]), "audacity": as_audacity, "raven": as_raven}
-    return forms[asked.format](found) if asked.format in forms else found.to_json_text()
+    return as_file(found, asked.format)
+
+
+def as_file(found: "Classification", form: Form) -> str:
+    """Returns the text of a file that ``lung-srad classify`` writes of a recording."""
+    from lung_srad.inference import as_audacity, as_csv, as_raven
+
+    forms: dict[str, Callable[[Classification], str]] = {
+        "json": lambda each: each.to_json_text(),
+        "csv": lambda each: as_csv([each]),
+        "audacity": as_audacity,
+        "raven": as_raven,
+    }
+    return forms[form](found)
 
 
 def drawn(found: "Classification", recording: "Opener", watch: Callable[[float, float], None]) -> dict[str, Any]:
     """Returns the answer with what the page draws and offers for download."""
-    from lung_srad.inference import as_audacity, as_csv, as_raven
-
     cells = [[cell.start, cell.end, list(cell.probabilities)] for cell in found.timeline]
-    files = {"json": found.to_json_text(), "csv": as_csv([found])}
-    files |= {"audacity": as_audacity(found), "raven": as_raven(found)}
+    files = {form: as_file(found, form) for form in FILES}
     picture = spectrogram(recording, found.seconds, watch)
     return {"classification": found.to_dict(), "timeline": cells, "spectrogram": picture, "files": files}
 
