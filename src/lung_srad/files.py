@@ -1,5 +1,6 @@
 """Files written in one step, so that a reader, or a run after a kill, finds the old or the whole new one; hashes."""
 
+import errno
 import hashlib
 import os
 import secrets
@@ -31,6 +32,11 @@ def remove_leftovers(folder: Path) -> None:
     """Removes what a killed writer left behind in a folder that has no other writer."""
     for temporary in folder.glob(".*.tmp"):
         temporary.unlink(missing_ok=True)
+
+
+def is_full(error: OSError) -> bool:
+    """Returns whether a disk, or what one may take of it, is full: then making room is enough."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def sha256(path: Path) -> str:

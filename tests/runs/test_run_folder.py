@@ -104,6 +104,15 @@ def test_a_full_disk_leaves_no_lock_that_says_nothing(run, monkeypatch):
         pass
 
 
+def test_a_file_in_the_place_of_a_folder_needs_another_place_and_no_room(run):
+    run.path.parent.mkdir(parents=True, exist_ok=True)
+    run.path.write_text("a note")
+    with pytest.raises(RunError, match="cannot be written") as refused, run.lock():
+        pass
+    assert "choose another --out" in str(refused.value)
+    assert "make room" not in str(refused.value)
+
+
 class Full(io.FileIO):
     """A file on a full disk: it can be made."""
 

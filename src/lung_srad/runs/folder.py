@@ -29,7 +29,7 @@ from typing import Any
 from lung_srad.config import Preset, dump_preset, load_preset
 from lung_srad.errors import BusyError, RunError, message
 from lung_srad.evaluation import Predictions, read_predictions, write_predictions
-from lung_srad.files import remove_leftovers, replacing
+from lung_srad.files import is_full, remove_leftovers, replacing
 
 STALE = 900.0  # seconds without a sign of life after which a lock is void, wherever its holder was
 _BEING_WRITTEN = 10.0  # seconds after which a lock that says nothing is that of a killed process
@@ -189,7 +189,7 @@ class RunFolder:
             _take(lock, owner)
         except OSError as error:
             seen = f"cannot be written ({error.strerror or error})"
-            remedy = "make room and give the same command again, or choose another --out"
+            remedy = "make room and give the same command again" if is_full(error) else "choose another --out"
             raise RunError(message(self.path, seen, "a folder with room and the right to write", remedy)) from error
         try:
             remove_leftovers(self.path)

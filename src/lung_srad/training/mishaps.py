@@ -1,12 +1,12 @@
 """What a machine does to a run - no room, no memory, a process that is gone - in one sentence each."""
 
-import errno
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from lung_srad.errors import LungSradError, RunError, message
+from lung_srad.files import is_full
 from lung_srad.memory import ran_out
 
 _CONTINUE = "continue the run with --resume (a demo: by the same command)"
@@ -25,8 +25,7 @@ def written(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         seen = f"cannot be written or read ({error.strerror or _own_words(error)})"
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        remedy = f"make room, then {_CONTINUE}" if full else "choose another --out"
+        remedy = f"make room, then {_CONTINUE}" if is_full(error) else "choose another --out"
         where = error.filename or path
         raise RunError(message(where, seen, "a folder with room and the right to write", remedy)) from error
 
