@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from lung_srad.evaluation import Predictions
+from lung_srad.evaluation.intervals import RESAMPLES, drawn, estimate
+from lung_srad.evaluation.operating import units_of
+from lung_srad.evaluation.patients import labelled
+from lung_srad.evaluation.ranking import auroc, findings
 
 HERE = "<!-- what follows: python benchmarks/transfer.py -->"
 NOTHING = "Nothing here yet: the runs are not made.\n"
@@ -32,16 +35,15 @@ run. Measured elsewhere on unseen children of this data: a small CNN 77.6 ± 2.7
 ZERO = """### Weights on recordings that they know nothing of
 
 Every cycle of the corpus, without retraining: seed 1 of fine-tuning on one corpus answers for another. The area under
-the ROC curve is that of the probability of any abnormal class, of crackle or both, and of wheeze or both; 0.5 is
-chance, in brackets the 95 % interval over patients. Weights from simulated recordings are SYNTHETIC in training alone:
-all recordings that are scored here are real.
+the ROC curve, in per cent, is that of the probability of any abnormal class, of crackle or both, and of wheeze or both;
+50 is chance, in brackets the 95 % interval over patients. Weights from simulated recordings are SYNTHETIC in training
+alone: all recordings that are scored here are real.
 """
 REAL = """### Training on ICBHI from three starts
 
 The part of ICBHI 2017 of the page's first sections, official split. Paired differences under about five points cannot
 be resolved on it.
 """
-RESAMPLES = 300
 
 
 def grid(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -51,26 +53,14 @@ def grid(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def areas(given: Predictions, rows: np.ndarray | None = None) -> list[str]:
-    """Returns the areas under the ROC curve for abnormal, crackle and wheeze, with intervals over patients.
+    """Returns the areas under the ROC curve for abnormal, crackle and wheeze in per cent, with intervals over patients.
 
-    Classes are those of ICBHI: normal, crackle, wheeze, both. A dash stands where a kind does not occur.
+    Args:
+        given: predictions of the classes of ICBHI.
+        rows: (n,), which of them; ``None`` for all. A dash stands where a kind is in none or in all.
     """
-    own = (given.label >= 0) & ~np.isnan(given.probabilities[:, 0])
-    own = np.flatnonzero(own if rows is None else own & rows)
-    label, chance, patient = given.label[own], given.probabilities[own], given.patient[own]
-    kinds = {"abnormal": (1, 2, 3), "crackle": (1, 3), "wheeze": (2, 3)}
-    return [_area(np.isin(label, kind), chance[:, kind].sum(1), patient) for kind in kinds.values()]
-
-
-def _area(truth: np.ndarray, chance: np.ndarray, patient: np.ndarray) -> str:
-    if truth.all() or not truth.any():
-        return "–"
-    cycles = [np.flatnonzero(patient == who) for who in np.unique(patient)]
-    generator = np.random.default_rng(0)
-    drawn = []
-    for _ in range(RESAMPLES):
-        some = np.concatenate([cycles[index] for index in generator.integers(len(cycles), size=len(cycles))])
-        if 0 < truth[some].sum() < len(some):
-            drawn.append(roc_auc_score(truth[some], chance[some]))
-    low, high = np.percentile(drawn, (2.5, 97.5))
-    return f"{roc_auc_score(truth, chance):.3f} ({low:.2f} to {high:.2f})"
+    known = labelled([given], least=1)
+    known = known if rows is None else known.part(rows[known.rows])
+    weights = drawn(len(known.patients), RESAMPLES, 0)
+    ranked = (units_of(known, "cycle").ranked(name)[0] for name in findings(known.class_names, known.normal))
+    return [str(estimate(auroc(each), weights) or "–") for each in ranked]

@@ -89,9 +89,9 @@ def test_what_is_there_is_gathered_and_the_page_before_it_stays(tmp_path, monkey
     assert str(tmp_path) not in text
 
 
-def test_areas_are_one_for_right_answers_and_a_half_for_none():
-    assert [cell.split()[0] for cell in areas(predictions(1, 1.0))] == ["1.000"] * 3
+def test_areas_are_all_for_right_answers_and_half_for_none():
+    assert [cell.split()[0] for cell in areas(predictions(1, 1.0))] == ["100.00"] * 3
     blind = predictions(1, 1.0)
     even = Predictions(CLASSES, *(getattr(blind, name) for name in blind.__slots__[1:-1]), np.full((60, 4), 0.25))
-    assert [cell.split()[0] for cell in areas(even)] == ["0.500"] * 3
+    assert [cell.split()[0] for cell in areas(even)] == ["50.00"] * 3
     assert areas(even, even.label == 0) == ["–"] * 3
