@@ -61,6 +61,7 @@ def test_draws_depend_on_seed_epoch_and_index_alone(make):
     assert torch.equal(first[0].features, first[0, 0].features)
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker")  # on a machine of one core
 def test_workers_give_the_same_bits_in_every_epoch(make):
     dataset = make(augment=AUGMENT, seed=5)
     dataset.cache.prepare(dataset.cycles)
