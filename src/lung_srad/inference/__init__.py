@@ -3,9 +3,9 @@
 from lung_srad.inference.calibration import calibrate
 from lung_srad.inference.events import Cell, Event, EventRule
 from lung_srad.inference.explanation import Explanation, explain
-from lung_srad.inference.exports import as_audacity, as_raven
 from lung_srad.inference.features import Embeddings, embed
 from lung_srad.inference.files import Outcome, classify_files, find_recordings
+from lung_srad.inference.label_files import as_audacity, as_raven
 from lung_srad.inference.listening import Listener
 from lung_srad.inference.loading import load
 from lung_srad.inference.model import Model

@@ -21,7 +21,7 @@ from typing import Any
 from lung_srad.errors import AudioError, ConfigError, LungSradError, RunError, message, shown
 from lung_srad.files import remove_leftovers
 from lung_srad.inference.events import EventRule
-from lung_srad.inference.exports import as_audacity, as_raven
+from lung_srad.inference.label_files import as_audacity, as_raven
 from lung_srad.inference.model import Model
 from lung_srad.inference.patients import patient_of
 from lung_srad.inference.results import VERSION, Classification, write_text

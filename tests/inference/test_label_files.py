@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lung_srad.inference import Classification, Event, Segment, as_audacity, as_raven
-from lung_srad.inference.exports import RAVEN_HEADER
+from lung_srad.inference.label_files import RAVEN_HEADER
 from lung_srad.inference.spans import read_spans
 
 FACTS = {"name": "tiny", "normal": "normal", "sample_rate": 16_000, "notice": "research use"}
