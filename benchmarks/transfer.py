@@ -156,10 +156,11 @@ def zero_shot(root: Path) -> str:
         rows.append((weights, corpus, len(given), *(str(figures[what]) for what in ("score", "score2")), *areas(given)))
         for device in sorted(set(given.device)):
             own = given.device == device
-            devices.append((weights, corpus, device, int(own.sum()), *areas(given, own)))
+            patients = len(set(given.patient[own]))
+            devices.append((weights, corpus, device, patients, int(own.sum()), *areas(given, own)))
     heard = ("AUROC abnormal", "crackle", "wheeze")
     whole = grid(("weights from", "scored on", "cycles", "Score", "2-class Score", *heard), rows)
-    return f"{whole}\n{grid(('weights from', 'scored on', 'device', 'cycles', *heard), devices)}"
+    return f"{whole}\n{grid(('weights from', 'scored on', 'device', 'patients', 'cycles', *heard), devices)}"
 
 
 def real(root: Path) -> str:

@@ -84,7 +84,7 @@ def test_what_is_there_is_gathered_and_the_page_before_it_stays(tmp_path, monkey
     )
     assert gain.split(" | ")[1] == "2"
     assert "Validation children choose DASS fine-tuning from simulated pretraining: Score 100.00" in text
-    assert "| simulated | icbhi | pen | 60 |" in text
+    assert "| simulated | icbhi | pen | 6 | 60 |" in text
     assert text.count(transfer.NOTHING) == 1  # training on ICBHI
     assert str(tmp_path) not in text
 
