@@ -6,6 +6,7 @@ Triton reads TRITON_INTERPRET when it is imported, so that each way has processe
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -51,7 +52,12 @@ def in_a_new_process(*words: str, **variables: str) -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_agrees_with_float64(way: str):
     cases = str(Path(__file__).with_name("triton_cases.py"))
-    in_a_new_process("-m", "pytest", cases, "-p", "no:cacheprovider", TRITON_INTERPRET=WAYS[way])
+
+    def these(which: str) -> None:
+        in_a_new_process("-m", "pytest", cases, "-k", which, "-p", "no:cacheprovider", TRITON_INTERPRET=WAYS[way])
+
+    with ThreadPoolExecutor() as pool:  # a minute of one core, or half of two
+        list(pool.map(these, ("ss2d", "not ss2d")))
 
 
 def test_compiles_for_a_gpu(tmp_path: Path):
