@@ -56,7 +56,7 @@ def test_agrees_with_float64(way: str):
     def these(which: str) -> None:
         in_a_new_process("-m", "pytest", cases, "-k", which, "-p", "no:cacheprovider", TRITON_INTERPRET=WAYS[way])
 
-    with ThreadPoolExecutor() as pool:  # a minute of one core, or half of two
+    with ThreadPoolExecutor() as pool:  # the slowest test of all: a process for each kernel, at once
         list(pool.map(these, ("ss2d", "not ss2d")))
 
 
