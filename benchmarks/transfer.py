@@ -95,10 +95,17 @@ def answers(runs: list[RunFolder]) -> list[Predictions]:
     return [run.headline.read_predictions(run.result()["selected_epoch"], "test") for run in runs]
 
 
+def commits_of(runs: list[RunFolder]) -> str:
+    """Returns the commits at which runs were begun."""
+    return ", ".join(sorted({run.facts().get("commit", "unknown") for run in runs})) or "none yet"
+
+
 def headlines(folders: list[Path]) -> str:
-    """Returns the table of the epochs that validation patients chose."""
-    table: Table = results_table(find_runs(folders))
-    return replace(table, rows=tuple(row for row in table.rows if row.rule == VALIDATION)).markdown()
+    """Returns the table of the epochs that validation patients chose, and the commits of its runs."""
+    runs = find_runs(folders)
+    table: Table = results_table(runs)
+    chosen = replace(table, rows=tuple(row for row in table.rows if row.rule == VALIDATION)).markdown()
+    return f"Runs at commit {commits_of([run for run in runs if run.finished])}.\n\n{chosen}"
 
 
 def differences(pairs: dict[str, tuple[list[RunFolder], list[RunFolder]]]) -> str:
@@ -192,8 +199,7 @@ def main() -> None:
     made = "\n".join(commands("runs/transfer", {place: place for place in places}))
     sections = ((CHILDREN, children), (ZERO, zero_shot), (REAL, real))
     runs = [run for folder in EXPERIMENTS for name in SYSTEMS for run in finished(args.runs / folder, name)]
-    commits = ", ".join(sorted({run.facts().get("commit", "unknown") for run in runs})) or "none yet"
-    page = HEAD.format(machine=machine_line(), commits=commits, commands=made)
+    page = HEAD.format(machine=machine_line(), commits=commits_of(runs), commands=made)
     page += "".join(f"\n{text}\n{write(args.runs)}" for text, write in sections)
     write_part(args.out, HERE, page)
     print(f"wrote {args.out}")
