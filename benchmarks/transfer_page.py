@@ -42,8 +42,8 @@ alone: all recordings that are scored here are real.
 REAL = """### Training on ICBHI from three starts
 
 The part of ICBHI 2017 of the page's first sections, official split. Paired differences under about five points cannot
-be resolved on it. Runs at commits before 0df315c drew other validation patients of ICBHI than later ones: the three starts
-of this section share theirs, while figures of the same command elsewhere on this page may differ.
+be resolved on it. Before commit 0df315c patient 218, who is in both parts of the split, could be a validation patient:
+runs of that time share theirs with each other, and not with later ones of the same command elsewhere on this page.
 """
 
 
